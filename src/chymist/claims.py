@@ -1,0 +1,215 @@
+"""Claims, the regions their statistics must lie in, and the verdicts over seeds.
+
+A verdict is `supported` when the confidence interval of the statistic lies inside the region,
+`refuted` when it is disjoint from the region, and `inconclusive` otherwise, or when a seed has no
+finite statistic (it diverged, or never got where the statistic looks).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from chymist import stats
+from chymist.errors import BadStudy
+
+Status = Literal["supported", "refuted", "inconclusive"]
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Region:
+    """The values (low, high) that a claim allows its statistic; an open end is infinite."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"above {self.low:.4g}"
+        if math.isinf(self.low):
+            return f"below {self.high:.4g}"
+        return f"between {self.low:.4g} and {self.high:.4g}"
+
+    def judge(self, interval: stats.Interval) -> Status:
+        """Compare an interval with this region.
+
+        >>> above(1).judge(stats.Interval(2.0, 1.5, 2.5, 0.95))
+        'supported'
+        """
+        if self.low < interval.low and interval.high < self.high:
+            return "supported"
+        if interval.high <= self.low or interval.low >= self.high:
+            return "refuted"
+        return "inconclusive"
+
+
+def above(low: float) -> Region:
+    """Allow values above `low`."""
+    return Region(low=float(low))
+
+
+def below(high: float) -> Region:
+    """Allow values below `high`."""
+    return Region(high=float(high))
+
+
+def between(low: float, high: float) -> Region:
+    """Allow values between `low` and `high`."""
+    if not low < high:
+        raise ValueError(f"a region needs low < high, got {low} and {high}")
+    return Region(float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One falsifiable sentence: a statistic (one number a seed) and the region for its interval.
+
+    The statistic maps the measured data to an array that keeps the dimension `seed`. Further
+    dimensions (a lane, an axis, a sweep) mean that the claim must hold at every point of them: each
+    gets an interval, and all hold together at 95 % (Bonferroni). `missing` is the share of seeds
+    that may lack a finite statistic; none, unless the claim says why it may.
+    """
+
+    name: str
+    sentence: str
+    statistic: Callable[[xr.Dataset], xr.DataArray]
+    region: Region
+    centre: stats.Centre = "mean"
+    missing: float = 0.0
+
+    def digest(self) -> str:
+        """Digest of what decides the claim: statistic's source, region, centre, tolerance."""
+        try:
+            source = inspect.getsource(self.statistic)
+        except (OSError, TypeError):
+            source = repr(self.statistic)
+        text = "\n".join([source, repr(self.region), self.centre, repr(self.missing)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Row:
+    """The verdict at one point of the statistic's further dimensions."""
+
+    where: Mapping[str, Any]
+    values: tuple[float | None, ...]
+    interval: stats.Interval | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the data say of a claim."""
+
+    claim: str
+    sentence: str
+    region: str
+    region_low: float | None
+    region_high: float | None
+    statistic: str
+    centre: str
+    status: Status
+    rows: tuple[Row, ...]
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Verdict:
+        """Read what `to_json` wrote."""
+        rows = tuple(
+            Row(
+                row["where"],
+                tuple(row["values"]),
+                stats.Interval(**row["interval"]) if row["interval"] else None,
+                row["status"],
+            )
+            for row in record["rows"]
+        )
+        return cls(**{**record, "rows": rows})
+
+
+def judge(claim: Claim, data: xr.Dataset) -> Verdict:
+    """Evaluate a claim on measured data.
+
+    Raises:
+        BadStudy: the statistic does not return an array with dimension `seed`.
+    """
+    values = claim.statistic(data)
+    if not isinstance(values, xr.DataArray) or "seed" not in values.dims:
+        got = f"dimensions {values.dims}" if isinstance(values, xr.DataArray) else type(values)
+        raise BadStudy(
+            f"claim {claim.name}: the statistic returned {got}",
+            "return an xarray DataArray that keeps the dimension seed",
+        )
+    others = [d for d in values.dims if d != "seed"]
+    flat = values.stack(point=others) if others else values.expand_dims("point")
+    flat = flat.transpose("point", "seed")
+    level = stats.simultaneous(LEVEL, flat.sizes["point"])
+    rows = tuple(
+        _judge_row(claim, np.asarray(flat[i], dtype=float), _where(values, others, i), level)
+        for i in range(flat.sizes["point"])
+    )
+    absent = sum(v is None for row in rows for v in row.values)
+    return Verdict(
+        claim=claim.name,
+        sentence=claim.sentence,
+        region=str(claim.region),
+        region_low=None if math.isinf(claim.region.low) else claim.region.low,
+        region_high=None if math.isinf(claim.region.high) else claim.region.high,
+        statistic=" ".join((claim.statistic.__doc__ or "").split()),
+        centre=claim.centre,
+        status=overall([row.status for row in rows]),
+        rows=rows,
+        note=f"{absent} of {values.size} values missing" if absent else "",
+    )
+
+
+def overall(statuses: Sequence[Status]) -> Status:
+    """Combine: refuted if any is refuted, supported only if all are.
+
+    >>> overall(["supported", "inconclusive"])
+    'inconclusive'
+    """
+    if "refuted" in statuses:
+        return "refuted"
+    if statuses and all(status == "supported" for status in statuses):
+        return "supported"
+    return "inconclusive"
+
+
+def _judge_row(
+    claim: Claim, values: np.ndarray, where: Mapping[str, Any], level: float
+) -> Row:
+    finite = values[np.isfinite(values)]
+    shown = tuple(float(v) if np.isfinite(v) else None for v in values)
+    if len(finite) < 2:
+        return Row(where, shown, None, "inconclusive")
+    interval = stats.interval(finite, claim.centre, level)
+    status = claim.region.judge(interval)
+    if 1 - len(finite) / len(values) > claim.missing:
+        status = "inconclusive"
+    return Row(where, shown, interval, status)
+
+
+def _where(
+    values: xr.DataArray, others: Sequence[Any], index: int
+) -> dict[str, Any]:
+    if not others:
+        return {}
+    shape = [values.sizes[d] for d in others]
+    places = np.unravel_index(index, shape)
+    return {
+        str(d): values[d].values[i].item() if d in values.coords else int(i)
+        for d, i in zip(others, places, strict=True)
+    }

@@ -1,0 +1,86 @@
+"""The errors a user can cause or meet, each with a hint and an exit code.
+
+::
+
+    ChymistError                  1
+    ├── UsageError                2   something asked for is not possible as asked
+    │   ├── UnknownStudy              no study of this name
+    │   ├── UnknownRun                no run of this name in the lab
+    │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
+    │   ├── BadInput                  a data file that cannot be used
+    │   └── BadStudy                  a study file that is broken or breaks the contract
+    ├── DamagedRun                6   a file of a run is missing or altered
+    └── CannotWrite               7   the lab's folder or disk refuses
+
+Divergence, non-convergence and missing evidence are results, not errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ChymistError(Exception):
+    """An error that is reported in one line: what, the value, what is allowed, what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = " ".join(message.split())
+        self.hint = " ".join(hint.split())
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(ChymistError):
+    """What was asked for is not possible as asked."""
+
+    exit_code = 2
+
+
+class UnknownStudy(UsageError):
+    """No study has this slug."""
+
+
+class UnknownRun(UsageError):
+    """No run in the lab has this name."""
+
+
+class BadParameter(UsageError):
+    """A parameter is unknown, of the wrong type, or out of range."""
+
+
+class BadInput(UsageError):
+    """A data file cannot be used."""
+
+
+class BadStudy(UsageError):
+    """A study file cannot be read, or the study breaks its contract."""
+
+
+class DamagedRun(ChymistError):
+    """A file of a sealed run is missing or differs from its digest."""
+
+    exit_code = 6
+
+
+class CannotWrite(ChymistError):
+    """The lab's folder or disk refuses to be written."""
+
+    exit_code = 7
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint with the nearest known word, or the known words.
+
+    >>> did_you_mean("widht", ["width", "steps"])
+    'did you mean width?'
+    >>> did_you_mean("x", ["width", "steps"])
+    'known: steps, width'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"

@@ -1,0 +1,32 @@
+"""Instruments: measurements of (model, parameters, data), for all lanes at once.
+
+An instrument may not import `chymist.theory`: a measurement must not know what it ought to find.
+"""
+
+from chymist.instruments.frequency import (
+    band_error,
+    radial_bands,
+    residual_spectrum,
+    spectral_error,
+    spectral_peaks,
+)
+from chymist.instruments.kernels import empirical_ntk, fourier_diagonal
+from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.quality import psnr
+from chymist.instruments.snapshot import Instrument, Snapshot, loss
+
+__all__ = [
+    "Instrument",
+    "Snapshot",
+    "area_under",
+    "band_error",
+    "empirical_ntk",
+    "fourier_diagonal",
+    "loss",
+    "psnr",
+    "radial_bands",
+    "residual_spectrum",
+    "spectral_error",
+    "spectral_peaks",
+    "time_to",
+]

@@ -1,0 +1,118 @@
+"""Errors by frequency: which part of a target a network has learnt.
+
+Convention: the discrete Fourier transform without a factor, hat r(k) = sum_j r_j exp(-2 pi i k j/n)
+over n evenly spaced samples of one period, the endpoint left out. Relative errors do not depend on
+the factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from chymist.instruments.snapshot import Instrument, Snapshot
+
+
+def residual_spectrum(
+    prediction: Float[Tensor, "*lane sample feature"],
+    target: Float[Tensor, "*#lane sample feature"],
+) -> Float[Tensor, "*lane band"]:
+    """Return |hat r(k)|, k = 0..n/2, of the residual r of a one-dimensional fit (first feature).
+
+    Cost: one fast Fourier transform a lane.
+
+    >>> x = 2 * torch.pi * torch.arange(8) / 8
+    >>> residual_spectrum(torch.cos(2 * x)[:, None], torch.zeros(8, 1)).round(decimals=4).abs()
+    tensor([0., 0., 4., 0., 0.])
+    """
+    return torch.fft.rfft((prediction - target)[..., 0], dim=-1).abs()
+
+
+def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "error") -> Instrument:
+    """Relative error e_k = |hat(f - y)(k)| / |hat y(k)| of the training targets at the bands k.
+
+    `target` has dimensions (*lanes, sample[, feature]) and must have content at every band. Unit 1;
+    e_k = 1 where nothing of the band has been learnt. Cost: one FFT a lane and recording; no
+    forward pass of its own in full-batch training. Source: Xu, Zhang, Luo, Xiao, Ma (2020),
+    arXiv:1901.06523.
+
+    Raises:
+        ValueError: the target has no content at one of the bands.
+    """
+    y = target if "feature" in target.dims else target.expand_dims(feature=1, axis=-1)
+    content = np.abs(np.fft.rfft(np.asarray(y, dtype=float)[..., 0], axis=-1))[..., list(bands)]
+    if np.any(content < 1e-9 * np.sqrt(np.mean(np.asarray(y, dtype=float) ** 2)) * y.sizes["sample"]):
+        raise ValueError(f"the target has no content at one of the bands {list(bands)}")
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        goal = snapshot.place(y)
+        spectrum = residual_spectrum(snapshot.prediction, goal)[..., list(bands)]
+        return spectrum / torch.fft.rfft(goal[..., 0], dim=-1).abs()[..., list(bands)]
+
+    return Instrument(
+        name,
+        measure,
+        dims=("band",),
+        coords={"band": list(bands)},
+        long_name="relative error of the Fourier coefficient",
+    )
+
+
+def spectral_peaks(target: Float[np.ndarray, " sample"], highest: int) -> list[int]:
+    """Return the frequencies k in 1..highest at which |hat y| has a local peak.
+
+    A peak exceeds both neighbours and a tenth of the largest coefficient in the range; a signal
+    that stands on its mean alone has none. Unit: cycles per period.
+
+    >>> x = 2 * np.pi * np.arange(64) / 64
+    >>> spectral_peaks(np.sin(x) + np.sin(5 * x), 16)
+    [1, 5]
+    """
+    spectrum = np.abs(np.fft.rfft(target - np.mean(target)))
+    highest = min(highest, len(spectrum) - 1)
+    padded = np.append(spectrum, 0.0)
+    floor = 0.1 * spectrum[1 : highest + 1].max(initial=0.0)
+    return [
+        k
+        for k in range(1, highest + 1)
+        if padded[k] > max(padded[k - 1] if k > 1 else 0.0, padded[k + 1]) and padded[k] > floor
+    ]
+
+
+def radial_bands(size: int, edges: Sequence[float]) -> Float[Tensor, "band size half"]:
+    """Masks of the radial frequency bands edges[j] <= |k| < edges[j+1] on the rfft2 grid.
+
+    Unit of |k|: cycles per image. The mean (k = 0) is in a band only if an edge is <= 0.
+    """
+    rows = torch.fft.fftfreq(size, 1 / size)
+    columns = torch.fft.rfftfreq(size, 1 / size)
+    radius = torch.sqrt(rows[:, None] ** 2 + columns[None, :] ** 2)
+    pairs = zip(edges[:-1], edges[1:], strict=True)
+    return torch.stack([(radius >= a) & (radius < b) for a, b in pairs]).float()
+
+
+def band_error(
+    residual: Float[Tensor, "*lane size size"], masks: Float[Tensor, "band size half"]
+) -> Float[Tensor, "*lane band"]:
+    """Root of the residual's energy in each radial band, sqrt(sum_{k in band} |hat r(k)|^2).
+
+    The half plane of rfft2 counts once each column that stands for itself and twice the others.
+    Divide by the same of the target for the relative error e_j.
+
+    >>> r = torch.ones(1, 4, 4)
+    >>> band_error(r, radial_bands(4, [0.0, 1.0, 4.0])).tolist()
+    [[16.0, 0.0]]
+    """
+    size = residual.shape[-1]
+    power = torch.fft.rfft2(residual).abs() ** 2
+    twice = torch.full((power.shape[-1],), 2.0, dtype=power.dtype, device=power.device)
+    twice[0] = 1.0
+    if size % 2 == 0:
+        twice[-1] = 1.0
+    weighted = power * twice
+    return torch.einsum("...hw,bhw->...b", weighted, masks.to(weighted)).sqrt()

@@ -1,0 +1,65 @@
+"""What an instrument sees: the lanes of an ensemble at one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All lanes at one step: parameters, data and, computed when asked for, predictions and loss.
+
+    `place` lays a named array out for the lanes of this snapshot: a lane's dimensions come first
+    and are flattened into one, whatever else it has follows; an array with no lane dimension is
+    returned as it is, to be shared by all lanes.
+    """
+
+    step: int
+    parameters: Mapping[str, Tensor]
+    predict: Callable[[Tensor], Tensor]
+    place: Callable[[xr.DataArray | Tensor], Tensor]
+    x: Tensor
+    y: Tensor
+    losses: Callable[[Tensor], Tensor]
+
+    @cached_property
+    def prediction(self) -> Float[Tensor, "lane sample feature"]:
+        """The networks' outputs on their training inputs."""
+        with torch.no_grad():
+            return self.predict(self.x)
+
+    @cached_property
+    def loss(self) -> Float[Tensor, " lane"]:
+        """The training loss over all training samples."""
+        with torch.no_grad():
+            return self.losses(self.prediction)
+
+
+@dataclass(frozen=True, eq=False)
+class Instrument:
+    """A named measurement of a snapshot: one value, or an array with named dimensions, a lane.
+
+    `measure` returns a tensor (lane, *dims). `coords` gives the coordinate of each dimension;
+    `units` is "1" for a pure number.
+    """
+
+    name: str
+    measure: Callable[[Snapshot], Tensor]
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    units: str = "1"
+    long_name: str = ""
+
+
+loss = Instrument(
+    "loss", lambda snapshot: snapshot.loss, long_name="training loss over all samples"
+)
+"""The training loss over all training samples; costs one forward pass, nothing in full batch."""

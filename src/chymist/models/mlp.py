@@ -1,0 +1,55 @@
+"""The multilayer perceptron and its Gaussian start."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chymist.models.activations import activation as named_activation
+
+
+class MLP(nn.Module):
+    """Linear layers of the given sizes with one activation between them.
+
+    >>> MLP(1, 64, 64, 1, activation="tanh")(torch.zeros(5, 1)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, *sizes: int, activation: str = "tanh", bias: bool = True) -> None:
+        super().__init__()
+        self.activation = named_activation(activation)
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairs)
+
+    def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample output"]:
+        """Map inputs to outputs."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = self.activation(layer(x))
+        out: Tensor = last(x)
+        return out
+
+
+def gaussian_start(
+    module: nn.Module,
+    generator: torch.Generator,
+    *,
+    first_gain: float = 1.0,
+    gain: float = 1.0,
+) -> None:
+    """Start an MLP with Gaussian weights.
+
+    First layer: weights and biases N(0, first_gain^2), as its inputs are few. Later layers: weights
+    N(0, gain^2 / fan_in), biases zero.
+    """
+    first, *rest = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    first.weight.normal_(0, first_gain, generator=generator)
+    if first.bias is not None:
+        first.bias.normal_(0, first_gain, generator=generator)
+    for layer in rest:
+        layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()

@@ -1,0 +1,150 @@
+"""A study: the question of one phenomenon, its experiments, and what would refute the answer.
+
+A study is one file of plain functions wired by frozen records at the end. An `Experiment` measures
+one thing with many networks; its claims are judged on what it measured, and its control runs the
+same experiment with parameters changed so that named claims must come out the other way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import xarray as xr
+
+from chymist.bench import Bench
+from chymist.bibliography import Reference
+from chymist.claims import Claim
+from chymist.errors import BadStudy, did_you_mean
+from chymist.params import Params
+
+FAMILIES = (
+    "frequency", "dynamics", "landscape", "overparameterisation", "approximation",
+    "generalisation", "architecture", "symmetry", "geometry", "transformers", "generative",
+    "information", "physics", "numbers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """A change of parameters under which the claims named in `flips` must be refuted."""
+
+    says: str
+    change: Mapping[str, Any]
+    flips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a user may bring: `read` turns a file into named data, or raises `BadInput`."""
+
+    says: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], xr.Dataset]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing of an experiment's data (and of the control's, when it is given)."""
+
+    name: str
+    caption: str
+    draw: Callable[[xr.Dataset, xr.Dataset | None], alt.TopLevelMixin]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One measurement with its prediction, claims, figures and control.
+
+    `run(p, bench)` returns the data: every variable has `long_name` and `units`, and the dimension
+    `seed`. `prediction(p, data)` returns what theory expects under the names of the measured
+    variables; it may use what was measured before training (a kernel at step 0), nothing later. It
+    is stored beside the data as `predicted_<name>`. An experiment that `reads_input` uses the
+    user's file (`bench.input`) when there is one; only such experiments run then.
+    """
+
+    name: str
+    says: str
+    run: Callable[[Any, Bench], xr.Dataset]
+    claims: tuple[Claim, ...]
+    figures: tuple[Figure, ...]
+    control: Control
+    prediction: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
+    reads_input: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question with the experiments that answer it.
+
+    `theory` is Markdown with formulas between dollar signs. `cost` is the stated time in seconds
+    of each preset, control included, on two cores.
+    """
+
+    slug: str
+    title: str
+    question: str
+    family: str
+    params: type[Params]
+    experiments: tuple[Experiment, ...]
+    theory: str
+    references: tuple[Reference, ...]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
+    cost: Mapping[str, float] = field(default_factory=dict)
+    input: Input | None = None
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold the study to its contract.
+
+        Raises:
+            BadStudy: a name is not what it must be, or refers to nothing.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.slug):
+            raise BadStudy(f"slug {self.slug!r}", "use lower-case words joined by hyphens")
+        if self.family not in FAMILIES:
+            raise BadStudy(f"{self.slug}: unknown family {self.family!r}",
+                           did_you_mean(self.family, FAMILIES))
+        if "quick" not in self.presets:
+            raise BadStudy(f"{self.slug}: no preset quick", "give presets={'quick': {}, ...}")
+        if not self.experiments:
+            raise BadStudy(f"{self.slug}: no experiment", "give at least one Experiment")
+        for what, names in (
+            ("experiment", [e.name for e in self.experiments]),
+            ("claim", [c.name for e in self.experiments for c in e.claims]),
+            ("figure", [f.name for e in self.experiments for f in e.figures]),
+        ):
+            for name in names:
+                if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+                    raise BadStudy(f"{self.slug}: {what} name {name!r}",
+                                   "use lower-case words joined by hyphens")
+                if names.count(name) > 1:
+                    raise BadStudy(f"{self.slug}: two {what}s are called {name}",
+                                   "give each its own name")
+        for experiment in self.experiments:
+            known = {c.name for c in experiment.claims}
+            for name in experiment.control.flips:
+                if name not in known:
+                    raise BadStudy(
+                        f"{self.slug}: the control of {experiment.name} flips unknown claim {name}",
+                        did_you_mean(name, known),
+                    )
+            if not experiment.control.flips:
+                raise BadStudy(f"{self.slug}: the control of {experiment.name} flips no claim",
+                               "name at least one claim that must be refuted under it")
+        for preset in self.presets.values():
+            self.params.parse(dict(preset))
+            for experiment in self.experiments:
+                self.params.parse({**preset, **experiment.control.change})
+
+    def experiment(self, name: str) -> Experiment:
+        """Return the experiment of this name."""
+        return next(e for e in self.experiments if e.name == name)
+
+    def claim(self, name: str) -> Claim:
+        """Return the claim of this name."""
+        return next(c for e in self.experiments for c in e.claims if c.name == name)
