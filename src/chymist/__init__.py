@@ -1,1 +1,84 @@
-"""chymist."""
+"""chymist: the laboratory for the phenomena of deep learning.
+
+Run a study with `chymist.run("frequency-principle")`; write one with the names below. Importing
+chymist imports no torch: every name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chymist.api import run, study, write_report
+    from chymist.bench import Bench, samples
+    from chymist.bibliography import Reference, references
+    from chymist.claims import Claim, Verdict, above, below, between
+    from chymist.errors import ChymistError
+    from chymist.lab import Lab, Run
+    from chymist.params import Axis, Field, Lane, Params
+    from chymist.study import Control, Experiment, Figure, Input, Study
+
+_HOME = {
+    "Axis": "params",
+    "Bench": "bench",
+    "ChymistError": "errors",
+    "Claim": "claims",
+    "Control": "study",
+    "Experiment": "study",
+    "Field": "params",
+    "Figure": "study",
+    "Input": "study",
+    "Lab": "lab",
+    "Lane": "params",
+    "Params": "params",
+    "Reference": "bibliography",
+    "Run": "lab",
+    "Study": "study",
+    "Verdict": "claims",
+    "above": "claims",
+    "below": "claims",
+    "between": "claims",
+    "references": "bibliography",
+    "run": "api",
+    "samples": "bench",
+    "study": "api",
+    "write_report": "api",
+}
+
+__all__ = [
+    "Axis",
+    "Bench",
+    "ChymistError",
+    "Claim",
+    "Control",
+    "Experiment",
+    "Field",
+    "Figure",
+    "Input",
+    "Lab",
+    "Lane",
+    "Params",
+    "Reference",
+    "Run",
+    "Study",
+    "Verdict",
+    "above",
+    "below",
+    "between",
+    "references",
+    "run",
+    "samples",
+    "study",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"chymist.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'chymist' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""`python -m chymist`."""
+
+from chymist.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""The verbs for Python: as short as the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chymist import catalogue, report
+from chymist.files import write_text
+from chymist.lab import Run, runner
+from chymist.study import Study
+
+
+def study(name: str) -> Study:
+    """Return a study by slug, or from a file that ends in .py.
+
+    Raises:
+        UnknownStudy: nothing has this name.
+        BadStudy: the file or plug-in cannot be used.
+    """
+    return catalogue.find(name)
+
+
+def run(study: str | Path | Study, **options: Any) -> Run:
+    """Run a study (by slug, file or value), write its report, and return the sealed run.
+
+    Options are those of `chymist.lab.runner.run` (preset, data, lab, sweep, threads, device) and
+    the study's own parameters::
+
+        run = chymist.run("frequency-principle", seeds=8)
+        run.verdicts["ordering"].status
+
+    Raises:
+        ChymistError: see the exception tree in `chymist.errors`.
+    """
+    found = study if isinstance(study, Study) else catalogue.find(str(study))
+    done = runner.run(found, **options)
+    write_report(done)
+    return done
+
+
+def write_report(run: Run, path: str | Path | None = None) -> Path:
+    """Write a run's report as one self-contained HTML file; by default into the run's folder.
+
+    Raises:
+        CannotWrite: the file system refuses.
+    """
+    target = Path(path) if path is not None else run.report
+    write_text(target, report.render_report(run.manifest, run.outcome, run.specs))
+    return target

@@ -1,0 +1,74 @@
+"""The command line: one module a verb, loaded when it is used. Data on stdout, the rest on stderr.
+
+Exit codes: 0 supported and every control flipped (or the verb did its work), 1 internal error,
+2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data, 7 cannot write,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from chymist.errors import ChymistError
+
+app = App(
+    name="chymist",
+    help="The laboratory for the phenomena of deep learning: claims that can be re-run, and fail.",
+    version=lambda: _version(),
+    help_format="markdown",
+)
+VERBS = {
+    "list": "List the studies that can be run.",
+    "info": "Show a study's question, claims, control, parameters, cost and references.",
+    "run": "Run a study and give a verdict.",
+    "runs": "List the runs of a lab.",
+    "show": "Show a run's verdicts.",
+    "report": "Write a run's report as one HTML file.",
+    "export": "Write a run's data and figures for other programs.",
+    "new": "Write a study of your own to start from.",
+    "cite": "Print BibTeX for a study or a run.",
+}
+for _verb, _says in VERBS.items():
+    # Given as text, a verb's module is imported only when the verb is used.
+    app.command(f"chymist.cli.{_verb}:{_verb}_", name=_verb, help=_says)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command and return its exit code; what a user can cause ends in one line."""
+    try:
+        if arguments[:1] == ["run"] and {"-h", "--help"} & set(arguments):
+            from chymist.cli.info import show_parameters
+
+            app.help_print(["run"])
+            return show_parameters(arguments[1:])
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return int(code or 0)
+    except ChymistError as error:
+        _complain(str(error))
+        return error.exit_code
+    except CycloptsError as error:
+        _complain(str(error).strip() or type(error).__name__)
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was kept")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _complain(message: str) -> None:
+    print(f"chymist: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("chymist")

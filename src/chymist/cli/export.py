@@ -1,0 +1,84 @@
+"""`chymist export`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from chymist.errors import UsageError
+from chymist.files import refusals, write_whole
+from chymist.lab import Lab
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FORMATS = ("svg", "png", "pdf")
+
+
+def export_(
+    run: str = "latest",
+    /,
+    *,
+    csv: Annotated[bool, Parameter(negative="")] = False,
+    netcdf: Annotated[bool, Parameter(negative="")] = False,
+    figures: str = "",
+    output: Path | None = None,
+    lab: Path | None = None,
+) -> None:
+    """Write a run's data and figures for other programs, and print each file's path.
+
+    Parameters
+    ----------
+    run
+        A run's id, a unique part of it, a study's slug (its newest run), or latest.
+    csv
+        Each measured variable as a table with one row a value.
+    netcdf
+        The measured data as netCDF-4 files.
+    figures
+        Formats for the figures: svg, png, pdf, separated by commas.
+    output
+        Folder to write to; by default export-ID here.
+    lab
+        Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
+    """
+    formats = [f.strip() for f in figures.split(",") if f.strip()]
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"unknown figure format {name}", f"allowed: {', '.join(FORMATS)}")
+    if not (csv or netcdf or formats):
+        raise UsageError("nothing to export", "give --csv, --netcdf or --figures svg,png,pdf")
+    found = Lab(lab).open(run)
+    folder = output or Path(f"export-{found.id}")
+    with refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if netcdf:
+        for name in found.manifest["files"]:
+            if name.endswith(".nc"):
+                _write(folder / Path(name).name, lambda to, name=name: shutil.copyfile(
+                    found.folder / name, to))
+    if csv:
+        for branch in found.data.leaves:
+            place = branch.path.strip("/").replace("/", "-")
+            for variable, array in branch.to_dataset().data_vars.items():
+                _write(folder / f"{place}-{variable}.csv", lambda to, a=array: _table(a, to))
+    if formats:
+        from chymist.figures import render
+
+        for name, spec in found.specs.items():
+            for kind in formats:
+                content = render(spec, kind)  # type: ignore[arg-type]
+                _write(folder / f"{name}.{kind}", lambda to, c=content: to.write_bytes(c))
+
+
+def _table(array: xr.DataArray, path: Path) -> None:
+    name = str(array.name)
+    array.reset_coords(drop=True).to_dataframe(name=name).reset_index().to_csv(path, index=False)
+
+
+def _write(path: Path, write: Any) -> None:
+    write_whole(path, write)
+    print(path)

@@ -1,0 +1,108 @@
+"""`chymist info`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from chymist import catalogue
+from chymist.cli.output import err, out, print_json
+
+if TYPE_CHECKING:
+    from chymist.study import Study
+
+
+def info_(study: str, /, *, json: bool = False) -> None:
+    """Show a study's question, claims, control, parameters, cost and references.
+
+    Parameters
+    ----------
+    study
+        A study's slug, or a Python file.
+    json
+        Print JSON, the parameters as a JSON schema.
+    """
+    found = catalogue.find(study)
+    if json:
+        print_json(_record(found))
+        return
+    console = out()
+    console.print(Text(found.title, style="bold"))
+    console.print(Text(found.question))
+    for experiment in found.experiments:
+        console.print()
+        console.print(Text(f"{experiment.name}: ", style="bold"), Text(experiment.says), sep="")
+        for claim in experiment.claims:
+            console.print(Text(f"  {claim.name} ({claim.region}): {claim.sentence}"))
+        change = ", ".join(f"{n}={v}" for n, v in experiment.control.change.items())
+        flips = ", ".join(experiment.control.flips)
+        console.print(
+            Text(f"  control ({change}) must refute {flips}: {experiment.control.says}")
+        )
+    if found.input:
+        console.print(Text(f"\nYour own input (--data FILE): {found.input.says}"))
+    console.print()
+    console.print(_parameters(found))
+    console.print()
+    for preset in found.presets:
+        cost = f"about {found.cost[preset]:.0f} s" if preset in found.cost else "cost not stated"
+        console.print(Text(f"preset {preset}: {cost} on two cores"))
+    console.print()
+    for reference in found.references:
+        console.print(Text(str(reference)))
+
+
+def show_parameters(words: list[str]) -> int:
+    """Show the parameter flags of the study named among the words, if one is."""
+    named = [w for w in words if not w.startswith("-")]
+    if named:
+        out().print(_parameters(catalogue.find(named[0])))
+    else:
+        err().print("The parameters of a study: chymist run STUDY --help")
+    return 0
+
+
+def _parameters(study: Study) -> Table:
+    from chymist.params import describe_range
+
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for column in ("parameter", "default", "allowed", "meaning"):
+        table.add_column(column, no_wrap=column == "parameter")
+    defaults = study.params.parse(dict(study.presets["quick"]))
+    for name, field in study.params.model_fields.items():
+        table.add_row(
+            f"--{name.replace('_', '-')}", _text(getattr(defaults, name)),
+            describe_range(study.params, name), field.description or "",
+        )
+    return table
+
+
+def _record(study: Study) -> dict[str, Any]:
+    return {
+        "slug": study.slug,
+        "title": study.title,
+        "question": study.question,
+        "family": study.family,
+        "experiments": [
+            {
+                "name": e.name,
+                "says": e.says,
+                "claims": [{"name": c.name, "sentence": c.sentence, "region": str(c.region)}
+                           for c in e.claims],
+                "control": {"says": e.control.says, "change": dict(e.control.change),
+                            "flips": list(e.control.flips)},
+            }
+            for e in study.experiments
+        ],
+        "input": study.input.says if study.input else None,
+        "parameters": study.params.model_json_schema(),
+        "presets": {name: dict(preset) for name, preset in study.presets.items()},
+        "cost": dict(study.cost),
+        "references": [str(r) for r in study.references],
+    }
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,34 @@
+"""How verbs print: JSON or tables on stdout, notices on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "broken": "red"}
+MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "broken": "!"}
+
+
+def out() -> Console:
+    """Return the console for data."""
+    console = Console(file=sys.stdout, highlight=False)
+    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=100)
+
+
+def err() -> Console:
+    """Return the console for notices and progress."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def mark(status: str) -> Text:
+    """Return a verdict as a sign and a word."""
+    return Text(f"{MARKS.get(status, '·')} {status}", style=STYLES.get(status, ""))

@@ -1,0 +1,148 @@
+"""`chymist run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from chymist import catalogue
+from chymist.cli.output import err, print_json
+from chymist.errors import BadInput, UsageError
+
+if TYPE_CHECKING:
+    from chymist.lab.runner import Event, Observer
+
+
+def run_(
+    study: str,
+    /,
+    *,
+    preset: str = "quick",
+    data: Path | None = None,
+    sweep: Annotated[list[str] | None, Parameter(negative="")] = None,
+    lab: Path | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    json: Annotated[bool, Parameter(negative="")] = False,
+    **parameters: str,
+) -> int:
+    """Run a study: train, measure, compare with theory and control, and give a verdict.
+
+    The study's own parameters are flags as well (`--seeds 16 --lr 0.1,0.2`): see
+    `chymist run STUDY --help`.
+
+    Parameters
+    ----------
+    study
+        A study's slug, a Python file that binds STUDY, or a data file that one study takes.
+    preset
+        Named settings of the study: quick, or paper for the published scale.
+    data
+        Your own input, for a study that takes one.
+    sweep
+        Repeat at several values: --sweep width=32,64,128. May be given more than once.
+    lab
+        Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
+    threads
+        Processor threads to compute with; all cores by default.
+    device
+        cpu, or cuda where there is one.
+    json
+        Print the verdicts as JSON.
+    """
+    study, data = _study_for(study, data)
+    found = catalogue.find(study)
+    sweeps = dict(_sweep(item) for item in sweep or [])
+    from chymist import api, report
+    from chymist.cli.show import print_outcome
+
+    with _progress() as observe:
+        done = api.run(
+            found, preset=preset, data=data, lab=lab, sweep=sweeps, threads=threads,
+            device=device, command=_command(), observe=observe, **parameters,
+        )
+    if json:
+        print_json(report.summary(done.manifest, done.outcome))
+    else:
+        print_outcome(done)
+        err().print(f"report: {done.report}", soft_wrap=True)
+    return done.exit_code
+
+
+def _study_for(study: str, data: Path | None) -> tuple[str, Path | None]:
+    """Let `chymist run my.csv` mean the one study that takes such a file."""
+    path = Path(study)
+    if data is not None or path.suffix in ("", ".py"):
+        return study, data
+    takers = catalogue.accepting(path)
+    if not takers:
+        raise UsageError(f"{study} is neither a study nor a file that a study takes",
+                         "chymist list shows the studies")
+    if not path.is_file():
+        raise BadInput(f"no file {study}", "give the path of a file that exists")
+    if len(takers) > 1:
+        lines = " or ".join(f"chymist run {t.slug} --data {study}" for t in takers)
+        raise UsageError(f"several studies take {study}", lines)
+    err().print(f"{study}: running {takers[0].slug} on it")
+    return takers[0].slug, path
+
+
+def _sweep(item: str) -> tuple[str, tuple[str, ...]]:
+    name, sign, values = item.partition("=")
+    parts = tuple(v.strip() for v in values.split(",") if v.strip())
+    if not sign or not name or not parts:
+        raise UsageError(f"cannot read --sweep {item}", "write --sweep name=value,value")
+    return name.strip(), parts
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["chymist", *sys.argv[1:]])
+
+
+@contextmanager
+def _progress() -> Iterator[Observer]:
+    """Bars with the time left on a terminal; nothing in a pipe."""
+    console = err()
+    if not console.is_terminal or os.environ.get("TERM") == "dumb":
+        yield lambda event: None
+        return
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True,
+    )
+    whole = bars.add_task("experiments", total=None)
+    tasks: dict[tuple[int, str], TaskID] = {}
+
+    def observe(event: Event) -> None:
+        bars.update(whole, total=event.chunks, completed=event.chunk + (event.label == "done"))
+        if event.label in ("starting", "done"):
+            for task in tasks.values():
+                bars.remove_task(task)
+            tasks.clear()
+            return
+        key = (event.chunk, event.label)
+        if key not in tasks:
+            arm = "" if event.arm == "treatment" else " (control)"
+            tasks[key] = bars.add_task(f"{event.experiment}{arm}: {event.label}",
+                                       total=event.steps)
+        bars.update(tasks[key], completed=event.done)
+
+    with bars:
+        yield observe

@@ -1,0 +1,208 @@
+"""Pictures: read from a file, taken from scikit-learn, or drawn with a chosen spectrum.
+
+A picture is a square array of grey values in [0, 1], rows from the top. Grey is the luma of the
+sRGB-coded values (Rec. 601 weights), as for JPEG; values are not made linear in light.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from numpy import ndarray
+
+from chymist.errors import BadInput
+
+SMALLEST = 16
+"""Fewest pixels on the shorter side of a picture that is read."""
+LARGEST = 80_000_000
+"""Most pixels of a picture that is read; more is refused before anything is decoded."""
+KEPT = 512
+"""Most pixels on a side that `picture` keeps."""
+PHOTOGRAPHS = ("china", "flower")
+"""Photographs that scikit-learn ships: a temple and a dahlia."""
+
+
+def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "size size"]:
+    """Read a picture: turned as EXIF says, its central square, transparency on white, grey.
+
+    Any format that Pillow reads. The square is area-averaged to `size` pixels a side; without
+    `size`, to at most 512. CMYK is converted through the colour profile it carries.
+
+    Raises:
+        BadInput: no picture, cut short, animated, a side under 16 pixels, more than 80 million
+            pixels, CMYK without a profile, or values without a stated range (floating point).
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            # Our own limit lies below Pillow's, so its warning would say the same thing twice.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened:
+            _refuse_unfit(path, opened)
+            # Some writers leave EXIF that cannot be parsed; then there is no rotation to apply.
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+            grey = _grey(path, upright)
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    except UnidentifiedImageError:
+        raise BadInput(f"{path.name} is not a picture", "give a PNG, JPEG or another raster image"
+                       ) from None
+    except FileNotFoundError:
+        raise BadInput(f"no file {path}", "check the path") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        # Pillow raises any of these on damaged data; what it says names the damage.
+        raise BadInput(f"{path.name} cannot be read to its end: {error}",
+                       "the file is cut short or damaged; export it again") from None
+    side = min(grey.size)
+    left, top = (grey.width - side) / 2, (grey.height - side) / 2
+    size = size or min(side, KEPT)
+    square = grey.resize(
+        (size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side)
+    )
+    return np.clip(np.asarray(square, dtype=float) / 255, 0, 1)
+
+
+def picture(path: Path) -> xr.Dataset:
+    """Read a user's picture as the variable `picture` (row, column); see `load_image`."""
+    values = xr.DataArray(load_image(path), dims=("row", "column"))
+    values.attrs = {"long_name": f"grey values of {path.name}", "units": "1"}
+    return xr.Dataset({"picture": values}, attrs={"name": path.stem})
+
+
+def photograph(name: str, size: int) -> Float[ndarray, "size size"]:
+    """Central square of one of scikit-learn's photographs ("china", "flower"), grey.
+
+    Raises:
+        ValueError: no photograph has this name.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
+
+    if name not in PHOTOGRAPHS:
+        raise ValueError(f"unknown photograph {name!r}; known: {', '.join(PHOTOGRAPHS)}")
+    grey = np.asarray(Image.fromarray(load_sample_image(f"{name}.jpg")).convert("L"), dtype=float)
+    side = min(grey.shape)
+    top, left = ((n - side) // 2 for n in grey.shape)
+    return area_average(grey[top : top + side, left : left + side] / 255, size)
+
+
+def area_average(
+    values: Float[ndarray, "rows columns"], size: int
+) -> Float[ndarray, "size size"]:
+    """Resize by averaging over each new pixel's area; the mean is kept exactly.
+
+    A new pixel covers rows / size by columns / size old ones, in part where the ratio is not whole.
+
+    >>> area_average(np.arange(9.0).reshape(3, 3), 1)
+    array([[4.]])
+    """
+    rows, columns = (_shares(n, size) for n in values.shape)
+    averaged: ndarray[Any, Any] = rows @ values @ columns.T
+    return averaged
+
+
+def power_law_noise(
+    size: int, exponent: float, generator: np.random.Generator
+) -> Float[ndarray, "size size"]:
+    """Picture with |DFT(k)| proportional to |k|^-exponent and random phases, in [0.1, 0.9].
+
+    Exponent 1 is the amplitude spectrum of natural photographs (Field 1987), 0 white noise. |k| is
+    radial, in cycles per picture; the constant term makes the range symmetric about 0.5.
+    """
+    return _spectrum_of(size, lambda k: k ** -float(exponent), generator)
+
+
+def flat_spectrum(
+    size: int, highest: float, generator: np.random.Generator
+) -> Float[ndarray, "size size"]:
+    """Picture with the same |DFT(k)| at every 1 <= |k| < highest, nothing above; in [0.1, 0.9].
+
+    On it no frequency is learnt early merely because it is strong. Phases are random.
+
+    Raises:
+        ValueError: `highest` lies beyond the frequency size / 2 of the pixels.
+    """
+    if highest > size / 2:
+        raise ValueError(f"{size} pixels carry up to {size / 2:g} cycles, not {highest:g}")
+    return _spectrum_of(size, lambda k: (k < highest).astype(float), generator)
+
+
+def _spectrum_of(size: int, amplitude: Any, generator: np.random.Generator) -> Any:
+    frequency = np.fft.fftfreq(size, 1 / size)
+    radius = np.hypot(frequency[:, None], frequency[None, :])
+    wanted = np.where(radius > 0, amplitude(np.maximum(radius, 1.0)), 0.0)
+    # The spectrum of real noise has the symmetry that makes the result real; keep its phases only.
+    noise = np.fft.fft2(generator.standard_normal((size, size)))
+    values = np.fft.ifft2(wanted * noise / np.abs(noise)).real
+    return 0.5 + 0.4 * values / np.abs(values).max()
+
+
+def _shares(old: int, new: int) -> Float[ndarray, "new old"]:
+    """Share of each new pixel that each old pixel fills."""
+    edges = np.arange(new + 1) * (old / new)
+    low, high = edges[:-1, None], edges[1:, None]
+    place = np.arange(old)
+    overlap = np.clip(np.minimum(high, place + 1) - np.maximum(low, place), 0, None)
+    shares: ndarray[Any, Any] = overlap / overlap.sum(1, keepdims=True)
+    return shares
+
+
+def _refuse_unfit(path: Path, opened: Any) -> None:
+    width, height = opened.size
+    if width * height > LARGEST:
+        raise _too_large(path)
+    if min(width, height) < SMALLEST:
+        raise BadInput(f"{path.name} has {width} x {height} pixels",
+                       f"a picture needs at least {SMALLEST} on each side")
+    if getattr(opened, "is_animated", False):
+        raise BadInput(f"{path.name} is animated ({opened.n_frames} frames)",
+                       "export one frame as PNG or JPEG")
+
+
+def _too_large(path: Path) -> BadInput:
+    return BadInput(f"{path.name} has more than {LARGEST // 10**6} million pixels",
+                    "make it smaller first; it would be reduced to 512 x 512 at most")
+
+
+def _grey(path: Path, image: Any) -> Any:
+    """Return a floating-point image of grey values from 0 to 255."""
+    from PIL import Image
+
+    if image.mode == "CMYK":
+        image = _through_profile(path, image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.asarray(image, dtype=np.float32) * np.float32(255 / 65535))
+    if image.mode in ("I", "F"):
+        raise BadInput(f"{path.name} has {image.mode} pixels without a stated range",
+                       "export it with 8 or 16 bits a channel")
+    clear = image.convert("RGBA")
+    white = Image.new("RGBA", clear.size, "white")
+    return Image.alpha_composite(white, clear).convert("L").convert("F")
+
+
+def _through_profile(path: Path, image: Any) -> Any:
+    import io
+
+    from PIL import ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile:
+        raise BadInput(f"{path.name} has CMYK colours and no colour profile to read them by",
+                       "export it as RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except ImageCms.PyCMSError as error:
+        raise BadInput(f"{path.name} has a colour profile that cannot be used: {error}",
+                       "export it as RGB") from None

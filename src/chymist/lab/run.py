@@ -1,0 +1,188 @@
+"""One execution of a study, immutable once sealed: what is in its folder and how it is read.
+
+::
+
+    run.json          manifest: study, parameters, versions, machine, digests of the other files
+    chunks/*.nc       measured data, netCDF-4, one file an experiment and arm
+    input.nc          the user's data, as they were read, if any
+    verdicts.json     claims and controls, judged
+    figures/*.json    Vega-Lite specifications
+    log.jsonl         what happened when
+    report.html       made from the above; may be made again
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chymist.errors import DamagedRun
+from chymist.files import sha256
+
+if TYPE_CHECKING:
+    import altair as alt
+    import xarray as xr
+
+    from chymist.claims import Verdict
+
+FORMAT = 1
+MANIFEST = "run.json"
+VERDICTS = "verdicts.json"
+INPUT = "input.nc"
+ARMS = ("treatment", "control")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sealed run. Opening it checks every file against its digest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open a run's folder.
+
+        Raises:
+            DamagedRun: a file is missing, altered, or from a newer version.
+        """
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            files = dict(manifest["files"])
+            written = int(manifest["format"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedRun(
+                f"run {folder.name}: {MANIFEST} cannot be read", "run the study again"
+            ) from error
+        if written > FORMAT:
+            raise DamagedRun(
+                f"run {folder.name} has format {written}; this version reads up to {FORMAT}",
+                "upgrade chymist",
+            )
+        for name, expected in files.items():
+            path = folder / name
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise DamagedRun(f"run {folder.name}: {name} leads out of the run")
+            if not path.is_file():
+                raise DamagedRun(f"run {folder.name}: {name} is missing", "run the study again")
+            found = sha256(path)
+            if found != expected:
+                raise DamagedRun(
+                    f"run {folder.name}: {name} was altered: expected SHA-256 {expected[:12]}, "
+                    f"found {found[:12]}",
+                    "run the study again",
+                )
+        return cls(folder, manifest)
+
+    @property
+    def id(self) -> str:
+        """The run's 26 characters."""
+        return self.folder.name
+
+    @cached_property
+    def outcome(self) -> dict[str, Any]:
+        """The judged claims and controls as plain JSON, with the overall status."""
+        text = (self.folder / VERDICTS).read_text(encoding="utf-8")
+        outcome: dict[str, Any] = json.loads(text)
+        return outcome
+
+    @property
+    def status(self) -> str:
+        """The verdict of the whole study: supported, refuted or inconclusive."""
+        return str(self.outcome["status"])
+
+    @property
+    def broken(self) -> bool:
+        """Whether a control did not flip, so that the claims prove nothing."""
+        return bool(self.outcome["broken"])
+
+    @property
+    def exit_code(self) -> int:
+        """0 supported, 3 inconclusive, 4 refuted, 5 a control did not flip."""
+        if self.broken:
+            return 5
+        return {"supported": 0, "inconclusive": 3, "refuted": 4}[self.status]
+
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict of each claim by name."""
+        from chymist.claims import Verdict
+
+        return {
+            record["claim"]: Verdict.from_json(record)
+            for experiment in self.outcome["experiments"].values()
+            for record in experiment["claims"]
+        }
+
+    @cached_property
+    def data(self) -> xr.DataTree:
+        """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`."""
+        import xarray as xr
+
+        branches: dict[str, xr.Dataset] = {}
+        for name in self.manifest["files"]:
+            if name.startswith("chunks/"):
+                experiment, arm = Path(name).stem.rsplit(".", 1)
+                place = experiment if arm == "treatment" else f"control/{experiment}"
+                branches[place] = xr.load_dataset(self.folder / name, engine="netcdf4")
+        return xr.DataTree.from_dict(branches)
+
+    @cached_property
+    def specs(self) -> dict[str, dict[str, Any]]:
+        """The Vega-Lite specification of each figure."""
+        return {
+            Path(name).stem: json.loads((self.folder / name).read_text(encoding="utf-8"))
+            for name in self.manifest["files"]
+            if name.startswith("figures/")
+        }
+
+    @property
+    def figures(self) -> dict[str, alt.TopLevelMixin]:
+        """The figures as Altair charts."""
+        import altair as alt
+
+        return {name: alt.Chart.from_dict(spec) for name, spec in self.specs.items()}
+
+    @property
+    def report(self) -> Path:
+        """Where the HTML report of this run is."""
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        """One line: study, verdict, claims, folder."""
+        claims = ", ".join(f"{n} {v.status}" for n, v in self.verdicts.items())
+        state = "broken (a control did not flip)" if self.broken else self.status
+        slug = self.manifest["study"]["slug"]
+        return f"Run({slug}: {state}; {claims}; {self.folder})"
+
+    def _repr_html_(self) -> str:
+        """Show verdicts and figures in a notebook."""
+        from chymist.figures import render
+
+        study = self.manifest["study"]
+        state = "broken: a control did not flip" if self.broken else self.status
+        rows = "".join(
+            f"<tr><td>{html.escape(v.sentence)}</td><td>{html.escape(v.region)}</td>"
+            f"<td>{html.escape(_first_interval(v))}</td><td><b>{v.status}</b></td></tr>"
+            for v in self.verdicts.values()
+        )
+        pictures = "".join(
+            f"<div>{render(spec, 'svg').decode()}</div>" for spec in self.specs.values()
+        )
+        return (
+            f"<h3>{html.escape(study['title'])}: {state}</h3>"
+            f"<table><tr><th>claim</th><th>region</th><th>95 % interval</th><th>verdict</th></tr>"
+            f"{rows}</table>{pictures}"
+        )
+
+
+def _first_interval(verdict: Verdict) -> str:
+    shown = [
+        f"[{row.interval.low:.3g}, {row.interval.high:.3g}]" if row.interval else "none"
+        for row in verdict.rows
+    ]
+    return "; ".join(shown[:4]) + (" ..." if len(shown) > 4 else "")

@@ -1,0 +1,209 @@
+"""Networks from coordinates to values: a picture as a function of where one looks.
+
+Coordinates lie in [0, 1) on each axis and one period is the whole picture, so that a frequency is a
+number of cycles per picture.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Scaling = Literal["standard", "tangent"]
+
+
+class Centred(nn.Module):
+    """No encoding: coordinates moved from [0, 1) to [-1, 1)."""
+
+    def __init__(self, axes: int = 2) -> None:
+        super().__init__()
+        self.features = axes
+
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample feature"]:
+        """Return 2 x - 1."""
+        return 2 * x - 1
+
+
+class FourierFeatures(nn.Module):
+    """gamma(v) = [a_j cos(2 pi b_j . v), a_j sin(2 pi b_j . v)] with fixed frequencies b_j.
+
+    `frequencies` (m, axes), cycles per picture, and `amplitudes` (m) are buffers: data, which may
+    differ from lane to lane, and not trained. Amplitudes are 1 unless given. Then gamma . gamma'
+    = sum_j a_j^2 cos(2 pi b_j . (v - v')) depends on v - v' alone. Source: Tancik et al. (2020),
+    arXiv:2006.10739, equation 5.
+
+    >>> FourierFeatures(torch.tensor([[1.0]]))(torch.tensor([[0.25]])).round(decimals=3)
+    tensor([[-0., 1.]])
+    """
+
+    frequencies: Tensor
+    amplitudes: Tensor
+
+    def __init__(
+        self, frequencies: Float[Tensor, "m axis"], amplitudes: Float[Tensor, " m"] | None = None
+    ) -> None:
+        super().__init__()
+        if amplitudes is None:
+            amplitudes = torch.ones(len(frequencies))
+        self.register_buffer("frequencies", frequencies)
+        self.register_buffer("amplitudes", amplitudes)
+        self.features = 2 * len(frequencies)
+
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample feature"]:
+        """Return the 2 m features."""
+        phase = 2 * torch.pi * x @ self.frequencies.T
+        waves = [self.amplitudes * phase.cos(), self.amplitudes * phase.sin()]
+        return torch.cat(waves, dim=-1)
+
+
+def basic(axes: int = 2) -> FourierFeatures:
+    """One cycle per picture on each axis: the coordinates wrapped on circles."""
+    return FourierFeatures(torch.eye(axes))
+
+
+def positional(m: int, highest: float, axes: int = 2) -> FourierFeatures:
+    """Frequencies 2^s - 1 on each axis, s evenly spaced, from 0 to `highest` cycles per picture.
+
+    m frequencies in all, m / axes an axis. Source: Mildenhall et al. (2020), arXiv:2003.08934, in
+    the evenly spaced form of Tancik et al. (2020).
+
+    Raises:
+        ValueError: m is not a multiple of the number of axes, or has fewer than two for each.
+
+    >>> positional(6, 3.0).frequencies[:, 0].tolist()
+    [0.0, 1.0, 3.0, 0.0, 0.0, 0.0]
+    """
+    if m % axes or m < 2 * axes:
+        raise ValueError(f"m must be a multiple of {axes} and at least {2 * axes}, got {m}")
+    ladder = 2 ** torch.linspace(0, math.log2(1 + highest), m // axes) - 1
+    # Outer product with the unit vectors: the first m / axes rows lie on the first axis, and so on.
+    return FourierFeatures(torch.cat([ladder[:, None] * unit for unit in torch.eye(axes)]))
+
+
+def gaussian(m: int, axes: int = 2) -> FourierFeatures:
+    """m frequencies that `gaussian_frequencies` draws at the start; zero until then."""
+    return FourierFeatures(torch.zeros(m, axes))
+
+
+def gaussian_frequencies(module: nn.Module, generator: torch.Generator, *, sigma: float) -> None:
+    """Draw the frequencies of a network's Fourier features from N(0, sigma^2), cycles per picture.
+
+    Weights keep the module's own start. Lanes of equal seed draw the same directions, so that
+    sigma alone differs between them.
+    """
+    for part in module.modules():
+        if isinstance(part, FourierFeatures):
+            part.frequencies.normal_(generator=generator).mul_(sigma)
+
+
+class CoordinateMLP(nn.Module):
+    """ReLU network on encoded coordinates: `depth` hidden layers, one value out.
+
+    With the scaling "standard", layers have biases and PyTorch's default start, and the output
+    passes a sigmoid, as values of a picture lie in [0, 1]. With "tangent" there are no biases and
+    no sigmoid, and a layer computes sqrt(2 / fan_in) W x (the last: sqrt(1 / fan_in)) with entries
+    of W drawn from N(0, 1) by `tangent_start`: in infinite width it is its neural tangent kernel.
+
+    >>> CoordinateMLP(basic(), 32)(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(
+        self,
+        encoding: Centred | FourierFeatures,
+        width: int,
+        depth: int = 3,
+        scaling: Scaling = "standard",
+    ) -> None:
+        super().__init__()
+        self.encoding = encoding
+        self.scaling = scaling
+        sizes = [encoding.features, *[width] * depth, 1]
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=scaling == "standard") for a, b in pairs)
+
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
+        """Map coordinates in [0, 1) to values."""
+        x = self.encoding(x)
+        tangent = self.scaling == "tangent"
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = torch.relu(layer(x))
+            if tangent:
+                x = x * math.sqrt(2 / layer.in_features)
+        out: Tensor = last(x)
+        return out / math.sqrt(last.in_features) if tangent else torch.sigmoid(out)
+
+
+def tangent_start(module: CoordinateMLP, generator: torch.Generator) -> None:
+    """Draw all weights from N(0, 1): the start of the scaling "tangent"."""
+    for layer in module.layers:
+        layer.weight.normal_(generator=generator)
+
+
+class Siren(nn.Module):
+    """Network with sines between its layers: x -> sin(omega (W x + b)), the last layer linear.
+
+    Takes coordinates in [0, 1) and centres them. Source: Sitzmann et al. (2020), arXiv:2006.09661;
+    omega = 30 and `siren_start` are theirs.
+
+    >>> Siren(32)(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, width: int, depth: int = 3, axes: int = 2, omega: float = 30.0) -> None:
+        super().__init__()
+        self.omega = omega
+        self.encoding = Centred(axes)
+        sizes = [axes, *[width] * depth, 1]
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
+        """Map coordinates in [0, 1) to values."""
+        x = self.encoding(x)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = torch.sin(self.omega * layer(x))
+        out: Tensor = last(x)
+        return out
+
+
+def siren_start(module: Siren, generator: torch.Generator) -> None:
+    """Weights of the first layer U(+-1/fan_in), of the others U(+-sqrt(6/fan_in)/omega).
+
+    Keeps every pre-activation's distribution the same through depth; biases keep PyTorch's default
+    start. Source: Sitzmann et al. (2020), arXiv:2006.09661, section 3.2.
+    """
+    first, *rest = module.layers
+    edge = 1 / first.in_features
+    first.weight.uniform_(-edge, edge, generator=generator)
+    for layer in rest:
+        edge = math.sqrt(6 / layer.in_features) / module.omega
+        layer.weight.uniform_(-edge, edge, generator=generator)
+
+
+def matched_width(inputs: int, depth: int, parameters: int) -> int:
+    """Hidden width at which a network of `depth` hidden layers has nearest to `parameters` weights.
+
+    Counts weights and biases of dense layers inputs -> width -> ... -> width -> 1, so that
+    encodings with few features can be compared at an equal number of parameters.
+
+    >>> matched_width(2, 3, count_parameters(2, 96, 3))
+    96
+    """
+    width = 1
+    while count_parameters(inputs, width + 1, depth) <= parameters:
+        width += 1
+    below = parameters - count_parameters(inputs, width, depth)
+    over = count_parameters(inputs, width + 1, depth) - parameters
+    return width if below <= over else width + 1
+
+
+def count_parameters(inputs: int, width: int, depth: int) -> int:
+    """Weights and biases of dense layers inputs -> width (depth times) -> 1."""
+    return (inputs + 1) * width + (depth - 1) * (width + 1) * width + width + 1
