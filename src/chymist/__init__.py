@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chymist.api import run, study, write_report
+    from chymist.api import run, write_report
     from chymist.bench import Bench, samples
     from chymist.bibliography import Reference, references
+    from chymist.catalogue import find
     from chymist.claims import Claim, Verdict, above, below, between
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
@@ -39,10 +40,10 @@ _HOME = {
     "above": "claims",
     "below": "claims",
     "between": "claims",
+    "find": "catalogue",
     "references": "bibliography",
     "run": "api",
     "samples": "bench",
-    "study": "api",
     "write_report": "api",
 }
 
@@ -66,10 +67,10 @@ __all__ = [
     "above",
     "below",
     "between",
+    "find",
     "references",
     "run",
     "samples",
-    "study",
     "write_report",
 ]
 

@@ -11,16 +11,6 @@ from chymist.lab import Run, runner
 from chymist.study import Study
 
 
-def study(name: str) -> Study:
-    """Return a study by slug, or from a file that ends in .py.
-
-    Raises:
-        UnknownStudy: nothing has this name.
-        BadStudy: the file or plug-in cannot be used.
-    """
-    return catalogue.find(name)
-
-
 def run(study: str | Path | Study, **options: Any) -> Run:
     """Run a study (by slug, file or value), write its report, and return the sealed run.
 

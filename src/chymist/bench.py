@@ -43,7 +43,8 @@ class Bench:
     ) -> xr.DataArray:
         """Draw once for each seed; return the draws along dimension seed."""
         draws = [sample(self.key(s, purpose).numpy()) for s in self.seeds]
-        return xr.concat(draws, dim=xr.IndexVariable("seed", list(self.seeds)), join="exact")
+        joined = xr.concat(draws, dim="seed", join="exact")
+        return joined.assign_coords(seed=list(self.seeds))
 
     def networks(
         self,
@@ -76,12 +77,8 @@ class Bench:
         label: str = "training",
     ) -> Training:
         """Train all lanes and record: see `Ensemble.train`. `label` is shown in the progress."""
-        shown = replace(
-            networks, progress=lambda done, total: self.progress(label, done, total)
-        )
-        return shown.train(
-            solver, x, y, steps=steps, loss=loss, batch=batch, record=record
-        )
+        shown = replace(networks, progress=lambda done, total: self.progress(label, done, total))
+        return shown.train(solver, x, y, steps=steps, loss=loss, batch=batch, record=record)
 
 
 def samples(values: Any, **lanes: Any) -> xr.DataArray:

@@ -108,9 +108,7 @@ def checked(candidate: Any, where: str) -> Study:
     from chymist.study import Study
 
     if not isinstance(candidate, Study):
-        raise BadStudy(
-            f"{where}: STUDY is {type(candidate).__name__}", "make it a chymist.Study"
-        )
+        raise BadStudy(f"{where}: STUDY is {type(candidate).__name__}", "make it a chymist.Study")
     return candidate
 
 

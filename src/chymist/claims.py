@@ -188,9 +188,7 @@ def overall(statuses: Sequence[Status]) -> Status:
     return "inconclusive"
 
 
-def _judge_row(
-    claim: Claim, values: np.ndarray, where: Mapping[str, Any], level: float
-) -> Row:
+def _judge_row(claim: Claim, values: np.ndarray, where: Mapping[str, Any], level: float) -> Row:
     finite = values[np.isfinite(values)]
     shown = tuple(float(v) if np.isfinite(v) else None for v in values)
     if len(finite) < 2:
@@ -202,9 +200,7 @@ def _judge_row(
     return Row(where, shown, interval, status)
 
 
-def _where(
-    values: xr.DataArray, others: Sequence[Any], index: int
-) -> dict[str, Any]:
+def _where(values: xr.DataArray, others: Sequence[Any], index: int) -> dict[str, Any]:
     if not others:
         return {}
     shape = [values.sizes[d] for d in others]

@@ -18,10 +18,21 @@ import xarray as xr
 
 INK = "#1b2733"
 MUTED = "#5c6b7a"
-PALETTE = ["#1f5fa8", "#c8501e", "#2d8a5f", "#8a4fa3", "#b58900", "#3aa6b9", "#a83250", "#6b6b6b"]
+# Each colour has a contrast of at least 3 : 1 with white.
+PALETTE = ["#1f5fa8", "#c8501e", "#2d8a5f", "#8a4fa3", "#a67c00", "#2b8fa3", "#a83250", "#6b6b6b"]
 SEQUENTIAL = "viridis"
 MAX_POINTS = 90
 Scale = Literal["linear", "log", "symlog"]
+_EXPONENT = "round(log(datum.value) / LN10)"
+_DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
+# Ticks between decades, and those near one, keep the label that they have.
+_DECADE = (
+    f"datum.label == '' || abs({_EXPONENT}) < 3"
+    f" || abs(log(datum.value) / LN10 - {_EXPONENT}) > 1e-6 ? datum.label"
+    f" : '10' + ({_EXPONENT} < 0 ? '⁻' : '')"
+    f" + (abs({_EXPONENT}) > 9 ? {_DIGITS}[floor(abs({_EXPONENT}) / 10)] : '')"
+    f" + {_DIGITS}[abs({_EXPONENT}) % 10]"
+)
 
 
 def thin(array: xr.DataArray, x: str, points: int = MAX_POINTS) -> xr.DataArray:
@@ -222,8 +233,9 @@ def data_url(picture: np.ndarray[Any, Any]) -> str:
 
 def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart under chymist's theme."""
-    spec: dict[str, Any] = chart.to_dict()  # type: ignore[attr-defined]
+    spec: dict[str, Any] = chart.to_dict()
     font = "Source Sans 3, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif"
+    _decades(spec)
     spec["config"] = {
         "font": font,
         "background": "white",
@@ -234,7 +246,7 @@ def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
             "labelFontSize": 11, "titleFontSize": 12,
         },
         "legend": {"labelColor": INK, "titleColor": INK, "titleFontWeight": 500,
-                   "labelFontSize": 11, "titleFontSize": 12},
+                   "labelFontSize": 11, "titleFontSize": 12, "symbolOpacity": 1},
         "title": {"anchor": "start", "color": INK, "fontSize": 13, "fontWeight": 600},
         "range": {"category": PALETTE},
     }
@@ -251,6 +263,21 @@ def render(spec: dict[str, Any], format: Literal["svg", "png", "pdf"]) -> bytes:
     if format == "png":
         return bytes(vlc.vegalite_to_png(spec, scale=2.0))
     return bytes(vlc.vegalite_to_pdf(spec))
+
+
+def _decades(node: Any) -> None:
+    """Label logarithmic axes with powers of ten, unless the chart says otherwise."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        _decades(child)
+    if not isinstance(node, dict):
+        return
+    for channel in ("x", "y"):
+        definition = node.get("encoding", {}).get(channel)
+        if isinstance(definition, dict) and (definition.get("scale") or {}).get("type") == "log":
+            axis = definition.setdefault("axis", {})
+            if isinstance(axis, dict) and not {"format", "labelExpr"} & set(axis):
+                axis["labelExpr"] = _DECADE
 
 
 def _plain(value: Any) -> Any:

@@ -67,14 +67,14 @@ class Params(BaseModel):
             bounds = [m for m in info.metadata if m is not marker]
             if marker and bounds:
                 item: Any = get_args(info.annotation)[0]
-                info.annotation = tuple[Annotated[(item, *bounds)], ...]  # type: ignore[assignment]
+                info.annotation = tuple[Annotated[(item, *bounds)], ...]
                 info.metadata = [marker]
                 moved = True
         if moved:
             cls.model_rebuild(force=True)
 
     @classmethod
-    def kind(cls, name: str) -> str:
+    def role_of(cls, name: str) -> str:
         """Return "lane", "axis" or "constant"."""
         for part in cls.model_fields[name].metadata:
             if isinstance(part, _Marker):
@@ -92,10 +92,8 @@ class Params(BaseModel):
         for raw, value in given.items():
             name = raw.replace("-", "_")
             if name not in cls.model_fields:
-                raise BadParameter(
-                    f"unknown parameter {raw}", did_you_mean(name, cls.model_fields)
-                )
-            if cls.kind(name) != "constant":
+                raise BadParameter(f"unknown parameter {raw}", did_you_mean(name, cls.model_fields))
+            if cls.role_of(name) != "constant":
                 if isinstance(value, str):
                     value = tuple(part.strip() for part in value.split(",") if part.strip())
                 elif not isinstance(value, tuple | list):
@@ -116,13 +114,13 @@ class Params(BaseModel):
     def cells(self) -> list[Self]:
         """Return one cell for each combination of axes, in order."""
         cells = [self.model_copy(update=self._lanes())]
-        axes = {n: getattr(self, n) for n in type(self).model_fields if self.kind(n) == "axis"}
+        axes = {n: getattr(self, n) for n in type(self).model_fields if self.role_of(n) == "axis"}
         for name, values in axes.items():
             cells = [c.model_copy(update={name: v}) for c in cells for v in values]
         return cells
 
     def _lanes(self) -> dict[str, xr.DataArray]:
-        names = [n for n in type(self).model_fields if self.kind(n) == "lane"]
+        names = [n for n in type(self).model_fields if self.role_of(n) == "lane"]
         return {
             n: xr.DataArray(list(getattr(self, n)), dims=(n,), coords={n: list(getattr(self, n))})
             for n in names

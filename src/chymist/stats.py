@@ -23,7 +23,7 @@ class Interval:
     level: float
 
 
-def mean_interval(values: Float[ndarray, "seed"], level: float = 0.95) -> Interval:
+def mean_interval(values: Float[ndarray, " seed"], level: float = 0.95) -> Interval:
     """Student's t interval for the mean of independent values.
 
     Exact for normal values; for skewed ones its coverage falls below the nominal level when there
@@ -45,7 +45,7 @@ def mean_interval(values: Float[ndarray, "seed"], level: float = 0.95) -> Interv
     return Interval(mean, mean - half, mean + half, level)
 
 
-def median_interval(values: Float[ndarray, "seed"], level: float = 0.95) -> Interval:
+def median_interval(values: Float[ndarray, " seed"], level: float = 0.95) -> Interval:
     """Distribution-free interval for the median, from order statistics.
 
     The narrowest symmetric pair of order statistics whose coverage, a binomial sum, reaches the
@@ -78,7 +78,7 @@ def median_interval(values: Float[ndarray, "seed"], level: float = 0.95) -> Inte
 
 
 def interval(
-    values: Float[ndarray, "seed"], centre: Centre = "mean", level: float = 0.95
+    values: Float[ndarray, " seed"], centre: Centre = "mean", level: float = 0.95
 ) -> Interval:
     """Return the interval for the mean (Student's t) or the median (order statistics)."""
     return (mean_interval if centre == "mean" else median_interval)(values, level)
@@ -110,8 +110,8 @@ def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
     0.3333333333333333
     """
     n = y.sizes[dim]
-    pairs: list[xr.DataArray] = [
-        np.sign(y.isel({dim: j}, drop=True) - y.isel({dim: i}, drop=True))
+    pairs = [
+        xr.apply_ufunc(np.sign, y.isel({dim: j}, drop=True) - y.isel({dim: i}, drop=True))
         for i in range(n)
         for j in range(i + 1, n)
     ]
@@ -126,5 +126,3 @@ def simultaneous(level: float, rows: int) -> float:
     0.99
     """
     return 1 - (1 - level) / rows
-
-

@@ -107,8 +107,9 @@ class Study:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.slug):
             raise BadStudy(f"slug {self.slug!r}", "use lower-case words joined by hyphens")
         if self.family not in FAMILIES:
-            raise BadStudy(f"{self.slug}: unknown family {self.family!r}",
-                           did_you_mean(self.family, FAMILIES))
+            raise BadStudy(
+                f"{self.slug}: unknown family {self.family!r}", did_you_mean(self.family, FAMILIES)
+            )
         if "quick" not in self.presets:
             raise BadStudy(f"{self.slug}: no preset quick", "give presets={'quick': {}, ...}")
         if not self.experiments:
@@ -120,11 +121,14 @@ class Study:
         ):
             for name in names:
                 if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-                    raise BadStudy(f"{self.slug}: {what} name {name!r}",
-                                   "use lower-case words joined by hyphens")
+                    raise BadStudy(
+                        f"{self.slug}: {what} name {name!r}",
+                        "use lower-case words joined by hyphens",
+                    )
                 if names.count(name) > 1:
-                    raise BadStudy(f"{self.slug}: two {what}s are called {name}",
-                                   "give each its own name")
+                    raise BadStudy(
+                        f"{self.slug}: two {what}s are called {name}", "give each its own name"
+                    )
         for experiment in self.experiments:
             known = {c.name for c in experiment.claims}
             for name in experiment.control.flips:
@@ -134,8 +138,10 @@ class Study:
                         did_you_mean(name, known),
                     )
             if not experiment.control.flips:
-                raise BadStudy(f"{self.slug}: the control of {experiment.name} flips no claim",
-                               "name at least one claim that must be refuted under it")
+                raise BadStudy(
+                    f"{self.slug}: the control of {experiment.name} flips no claim",
+                    "name at least one claim that must be refuted under it",
+                )
         for preset in self.presets.values():
             self.params.parse(dict(preset))
             for experiment in self.experiments:

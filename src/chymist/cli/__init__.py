@@ -18,6 +18,7 @@ app = App(
     help="The laboratory for the phenomena of deep learning: claims that can be re-run, and fail.",
     version=lambda: _version(),
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 VERBS = {
     "list": "List the studies that can be run.",
@@ -48,7 +49,12 @@ def execute(arguments: list[str]) -> int:
 
             app.help_print(["run"])
             return show_parameters(arguments[1:])
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         return int(code or 0)
     except ChymistError as error:
         _complain(str(error))

@@ -58,8 +58,10 @@ def export_(
     if netcdf:
         for name in found.manifest["files"]:
             if name.endswith(".nc"):
-                _write(folder / Path(name).name, lambda to, name=name: shutil.copyfile(
-                    found.folder / name, to))
+                _write(
+                    folder / Path(name).name,
+                    lambda to, name=name: shutil.copyfile(found.folder / name, to),
+                )
     if csv:
         for branch in found.data.leaves:
             place = branch.path.strip("/").replace("/", "-")

@@ -38,9 +38,7 @@ def info_(study: str, /, *, json: bool = False) -> None:
             console.print(Text(f"  {claim.name} ({claim.region}): {claim.sentence}"))
         change = ", ".join(f"{n}={v}" for n, v in experiment.control.change.items())
         flips = ", ".join(experiment.control.flips)
-        console.print(
-            Text(f"  control ({change}) must refute {flips}: {experiment.control.says}")
-        )
+        console.print(Text(f"  control ({change}) must refute {flips}: {experiment.control.says}"))
     if found.input:
         console.print(Text(f"\nYour own input (--data FILE): {found.input.says}"))
     console.print()
@@ -73,8 +71,10 @@ def _parameters(study: Study) -> Table:
     defaults = study.params.parse(dict(study.presets["quick"]))
     for name, field in study.params.model_fields.items():
         table.add_row(
-            f"--{name.replace('_', '-')}", _text(getattr(defaults, name)),
-            describe_range(study.params, name), field.description or "",
+            f"--{name.replace('_', '-')}",
+            _text(getattr(defaults, name)),
+            describe_range(study.params, name),
+            field.description or "",
         )
     return table
 
@@ -89,10 +89,15 @@ def _record(study: Study) -> dict[str, Any]:
             {
                 "name": e.name,
                 "says": e.says,
-                "claims": [{"name": c.name, "sentence": c.sentence, "region": str(c.region)}
-                           for c in e.claims],
-                "control": {"says": e.control.says, "change": dict(e.control.change),
-                            "flips": list(e.control.flips)},
+                "claims": [
+                    {"name": c.name, "sentence": c.sentence, "region": str(c.region)}
+                    for c in e.claims
+                ],
+                "control": {
+                    "says": e.control.says,
+                    "change": dict(e.control.change),
+                    "flips": list(e.control.flips),
+                },
             }
             for e in study.experiments
         ],

@@ -7,9 +7,7 @@ from pathlib import Path
 from chymist.lab import Lab
 
 
-def report_(
-    run: str = "latest", /, *, lab: Path | None = None, output: Path | None = None
-) -> None:
+def report_(run: str = "latest", /, *, lab: Path | None = None, output: Path | None = None) -> None:
     """Write a run's report as one HTML file and print where it is.
 
     Parameters

@@ -73,8 +73,16 @@ def run_(
 
     with _progress() as observe:
         done = api.run(
-            found, preset=preset, data=data, lab=lab, sweep=sweeps, threads=threads,
-            device=device, command=_command(), observe=observe, **parameters,
+            found,
+            preset=preset,
+            data=data,
+            lab=lab,
+            sweep=sweeps,
+            threads=threads,
+            device=device,
+            command=_command(),
+            observe=observe,
+            **parameters,
         )
     if json:
         print_json(report.summary(done.manifest, done.outcome))
@@ -91,8 +99,10 @@ def _study_for(study: str, data: Path | None) -> tuple[str, Path | None]:
         return study, data
     takers = catalogue.accepting(path)
     if not takers:
-        raise UsageError(f"{study} is neither a study nor a file that a study takes",
-                         "chymist list shows the studies")
+        raise UsageError(
+            f"{study} is neither a study nor a file that a study takes",
+            "chymist list shows the studies",
+        )
     if not path.is_file():
         raise BadInput(f"no file {study}", "give the path of a file that exists")
     if len(takers) > 1:
@@ -124,8 +134,13 @@ def _progress() -> Iterator[Observer]:
         yield lambda event: None
         return
     bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
     )
     whole = bars.add_task("experiments", total=None)
     tasks: dict[tuple[int, str], TaskID] = {}
@@ -140,8 +155,7 @@ def _progress() -> Iterator[Observer]:
         key = (event.chunk, event.label)
         if key not in tasks:
             arm = "" if event.arm == "treatment" else " (control)"
-            tasks[key] = bars.add_task(f"{event.experiment}{arm}: {event.label}",
-                                       total=event.steps)
+            tasks[key] = bars.add_task(f"{event.experiment}{arm}: {event.label}", total=event.steps)
         bars.update(tasks[key], completed=event.done)
 
     with bars:

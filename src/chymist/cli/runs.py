@@ -42,6 +42,12 @@ def runs_(*, lab: Path | None = None, json: bool = False) -> None:
     for column in ("run", "study", "verdict", "preset", "started", "seconds"):
         table.add_column(column, no_wrap=True)
     for row in rows:
-        table.add_row(row["id"], row["study"], mark(row["verdict"]), row["preset"],
-                      row["started"], "" if row["seconds"] is None else f"{row['seconds']:.0f}")
+        table.add_row(
+            row["id"],
+            row["study"],
+            mark(row["verdict"]),
+            row["preset"],
+            row["started"],
+            "" if row["seconds"] is None else f"{row['seconds']:.0f}",
+        )
     out().print(table)

@@ -39,8 +39,9 @@ def print_outcome(run: Run) -> None:
     console.print(Text(study["title"], style="bold"))
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in ("claim", "at", "estimate", "95 % interval", "region", "verdict"):
-        table.add_column(column, justify="right" if column == "estimate" else "left",
-                         no_wrap=column != "region")
+        table.add_column(
+            column, justify="right" if column == "estimate" else "left", no_wrap=column != "region"
+        )
     for experiment in run.outcome["experiments"].values():
         for verdict in experiment["claims"]:
             _add(table, verdict["claim"], verdict, None)
@@ -64,5 +65,11 @@ def _add(table: Table, name: str, verdict: dict, sign: tuple[str, str] | None) -
         if sign:
             status = mark(sign[0])
             status.plain = f"{status.plain.split()[0]} {sign[1]}"
-        table.add_row(name, where, f"{interval['estimate']:.4g}" if interval else "",
-                      shown, verdict["region"], status)
+        table.add_row(
+            name,
+            where,
+            f"{interval['estimate']:.4g}" if interval else "",
+            shown,
+            verdict["region"],
+            status,
+        )

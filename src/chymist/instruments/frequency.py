@@ -8,6 +8,7 @@ the factor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ def residual_spectrum(
     >>> residual_spectrum(torch.cos(2 * x)[:, None], torch.zeros(8, 1)).round(decimals=4).abs()
     tensor([0., 0., 4., 0., 0.])
     """
-    return torch.fft.rfft((prediction - target)[..., 0], dim=-1).abs()
+    spectrum: Tensor = torch.fft.rfft((prediction - target)[..., 0], dim=-1)
+    return spectrum.abs()
 
 
 def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "error") -> Instrument:
@@ -46,13 +48,14 @@ def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "erro
     """
     y = target if "feature" in target.dims else target.expand_dims(feature=1, axis=-1)
     content = np.abs(np.fft.rfft(np.asarray(y, dtype=float)[..., 0], axis=-1))[..., list(bands)]
-    if np.any(content < 1e-9 * np.sqrt(np.mean(np.asarray(y, dtype=float) ** 2)) * y.sizes["sample"]):
+    size = np.sqrt(np.mean(np.asarray(y, dtype=float) ** 2)) * y.sizes["sample"]
+    if np.any(content < 1e-9 * size):
         raise ValueError(f"the target has no content at one of the bands {list(bands)}")
 
     def measure(snapshot: Snapshot) -> Tensor:
         goal = snapshot.place(y)
-        spectrum = residual_spectrum(snapshot.prediction, goal)[..., list(bands)]
-        return spectrum / torch.fft.rfft(goal[..., 0], dim=-1).abs()[..., list(bands)]
+        spectrum = residual_spectrum(snapshot.prediction, goal)
+        return (spectrum / residual_spectrum(goal, torch.zeros_like(goal)))[..., list(bands)]
 
     return Instrument(
         name,
@@ -92,8 +95,7 @@ def radial_bands(size: int, edges: Sequence[float]) -> Float[Tensor, "band size 
     rows = torch.fft.fftfreq(size, 1 / size)
     columns = torch.fft.rfftfreq(size, 1 / size)
     radius = torch.sqrt(rows[:, None] ** 2 + columns[None, :] ** 2)
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    return torch.stack([(radius >= a) & (radius < b) for a, b in pairs]).float()
+    return torch.stack([(radius >= a) & (radius < b) for a, b in pairwise(edges)]).float()
 
 
 def band_error(

@@ -57,9 +57,10 @@ class Lab:
         for folder in self._folders():
             try:
                 manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                manifest = {"id": folder.name, "status": "damaged"}
-            found.append(manifest)
+                readable = manifest["id"] == folder.name and "study" in manifest
+            except (OSError, ValueError, KeyError, TypeError):
+                readable = False
+            found.append(manifest if readable else {"id": folder.name, "status": "damaged"})
         return found
 
     def open(self, name: str = "latest") -> Run:

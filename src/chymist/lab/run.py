@@ -54,6 +54,8 @@ class Run:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             files = dict(manifest["files"])
             written = int(manifest["format"])
+            if manifest["id"] != folder.name:
+                raise ValueError("this manifest belongs to another run")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DamagedRun(
                 f"run {folder.name}: {MANIFEST} cannot be read", "run the study again"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ import xarray as xr
 from chymist import provenance
 from chymist.bench import Bench
 from chymist.claims import judge, overall
-from chymist.errors import BadInput, BadParameter, BadStudy, did_you_mean
+from chymist.errors import BadInput, BadParameter, BadStudy, CannotWrite, did_you_mean
 from chymist.figures import themed
-from chymist.files import write_text, write_whole
+from chymist.files import sha256, write_text, write_whole
+from chymist.lab import manifest
 from chymist.lab.lab import Lab
-from chymist.lab.run import ARMS, FORMAT, INPUT, MANIFEST, VERDICTS, Run
-from chymist.params import Params, describe_range
+from chymist.lab.plan import Chunk, plan, sweep_points
+from chymist.lab.run import FORMAT, INPUT, MANIFEST, VERDICTS, Run
 from chymist.study import Experiment, Study
 
 Observer = Callable[["Event"], None]
@@ -39,16 +39,6 @@ class Event:
     label: str
     done: int
     steps: int
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """The part of a run that one worker computes: an experiment, an arm, one cell of parameters."""
-
-    experiment: str
-    arm: str
-    cell: Params
-    place: Mapping[str, Any]
 
 
 def ignore(event: Event) -> None:
@@ -83,9 +73,9 @@ def run(
     if preset not in study.presets:
         raise BadParameter(f"unknown preset {preset}", did_you_mean(preset, study.presets))
     base = {**study.presets[preset], **{n.replace("-", "_"): v for n, v in parameters.items()}}
-    points = _sweep_points(study.params, base, sweep or {})
+    points = sweep_points(study.params, base, sweep or {})
     given, experiments = _read_input(study, data)
-    chunks = list(_plan(study, experiments, base, points))
+    chunks = list(plan(study, experiments, base, points))
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise BadParameter(f"device {device} is not available here", "use cpu")
     if threads is not None and threads < 1:
@@ -95,17 +85,31 @@ def run(
     folder = home.create()
     try:
         torch.set_num_threads(threads or before)
-        return _run_in(folder, study, experiments, chunks, given, observe, {
-            "preset": preset,
-            "parameters": study.params.parse(base).model_dump(mode="json"),
-            "changed": sorted(n.replace("-", "_") for n in parameters),
-            "sweep": {name: list(values) for name, values in (sweep or {}).items()},
-            "input": {"name": Path(data).name, "says": study.input.says}
-            if data is not None and study.input else None,
-            "command": command or _command(study, preset, parameters, sweep or {}, data),
-            "threads": threads or before,
-            "device": device,
-        })
+        return _run_in(
+            folder,
+            study,
+            experiments,
+            chunks,
+            given,
+            observe,
+            {
+                "preset": preset,
+                "parameters": study.params.parse(base).model_dump(mode="json"),
+                "changed": sorted(n.replace("-", "_") for n in parameters),
+                "sweep": {name: list(values) for name, values in (sweep or {}).items()},
+                "input": {
+                    "name": Path(data).name,
+                    "sha256": sha256(Path(data)),
+                    "says": study.input.says,
+                }
+                if data is not None and study.input
+                else None,
+                "command": command
+                or manifest.command_line(study, preset, parameters, sweep or {}, data),
+                "threads": threads or before,
+                "device": device,
+            },
+        )
     except BaseException:
         home.discard(folder)
         raise
@@ -122,47 +126,6 @@ def _read_input(
     if study.input is None or not readers:
         raise BadInput(f"{study.slug} takes no data file", "leave --data out")
     return study.input.read(Path(data)), readers
-
-
-def _sweep_points(
-    params: type[Params], base: dict[str, Any], sweep: Mapping[str, Sequence[Any]]
-) -> list[dict[str, Any]]:
-    """Turn a sweep into points; a swept lane or axis is simply given these values."""
-    for name, values in list(sweep.items()):
-        field = name.replace("-", "_")
-        if field not in params.model_fields:
-            raise BadParameter(f"unknown parameter {name} in sweep",
-                               did_you_mean(field, params.model_fields))
-        if params.kind(field) != "constant":
-            base[field] = tuple(values)
-            sweep = {n: v for n, v in sweep.items() if n != name}
-        elif field == "seeds":
-            raise BadParameter("seeds cannot be swept", "use --seeds N")
-        elif len(set(map(str, values))) < len(values) or not values:
-            raise BadParameter(f"sweep of {name} needs distinct values", f"got {list(values)}")
-    names = [name.replace("-", "_") for name in sweep]
-    return [dict(zip(names, point, strict=True)) for point in product(*sweep.values())]
-
-
-def _plan(
-    study: Study,
-    experiments: Sequence[Experiment],
-    base: dict[str, Any],
-    points: Sequence[dict[str, Any]],
-) -> Iterator[Chunk]:
-    axes = [n for n in study.params.model_fields if study.params.kind(n) == "axis"]
-    for experiment in experiments:
-        for arm in ARMS:
-            change = dict(experiment.control.change) if arm == "control" else {}
-            seen = set()
-            for point in points:
-                whole = study.params.parse({**base, **point, **change})
-                for cell in whole.cells():
-                    swept = {n: getattr(whole, n) for n in point if n not in change}
-                    place = {**swept, **{n: getattr(cell, n) for n in axes}}
-                    if str(place) not in seen:
-                        seen.add(str(place))
-                        yield Chunk(experiment.name, arm, cell, place)
 
 
 def _run_in(
@@ -184,8 +147,15 @@ def _run_in(
         begun = time.perf_counter()
         data = _compute(study, chunk, given, facts["device"], observe, number, len(chunks))
         parts.setdefault((chunk.experiment, chunk.arm), []).append((chunk.place, data))
-        log.append({"event": "computed", "experiment": chunk.experiment, "arm": chunk.arm,
-                    "at": dict(chunk.place), "seconds": round(time.perf_counter() - begun, 3)})
+        log.append(
+            {
+                "event": "computed",
+                "experiment": chunk.experiment,
+                "arm": chunk.arm,
+                "at": dict(chunk.place),
+                "seconds": round(time.perf_counter() - begun, 3),
+            }
+        )
     measured = {key: _joined(several) for key, several in parts.items()}
     for (experiment, arm), data in measured.items():
         name = f"chunks/{experiment}.{arm}.nc"
@@ -204,24 +174,24 @@ def _run_in(
     files["log.jsonl"] = write_text(
         folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log)
     )
-    manifest = {
+    record = {
         "format": FORMAT,
         "id": folder.name,
         "status": "sealed",
         "verdict": "broken" if outcome["broken"] else outcome["status"],
         **facts,
-        "study": _describe(study, experiments),
-        "parameter_help": _help(study.params),
+        "study": manifest.describe(study, experiments),
+        "parameter_help": manifest.parameter_help(study.params),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 1),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "source": provenance.source(study.experiments[0].run),
-        "diverged": _diverged(measured),
+        "diverged": manifest.count_diverged(measured),
         "files": files,
     }
-    write_text(folder / MANIFEST, _json(manifest))
+    write_text(folder / MANIFEST, _json(record))
     return Run.open(folder)
 
 
@@ -255,6 +225,11 @@ def _compute(
             "return the measured variables as one Dataset",
         )
     for name, variable in data.data_vars.items():
+        if name in study.params.model_fields:
+            raise BadStudy(
+                f"experiment {experiment.name}: variable {name} is called like a parameter",
+                "give the variable another name",
+            )
         if not {"long_name", "units"} <= set(variable.attrs):
             raise BadStudy(
                 f"experiment {experiment.name}: variable {name} lacks long_name or units",
@@ -269,8 +244,9 @@ def _compute(
                     did_you_mean(str(name), map(str, data.data_vars)),
                 )
             theory[name].attrs = {**data[name].attrs, **theory[name].attrs}
-        data = data.merge(theory.rename({n: f"predicted_{n}" for n in theory.data_vars}),
-                          join="exact")
+        data = data.merge(
+            theory.rename({n: f"predicted_{n}" for n in theory.data_vars}), join="exact"
+        )
     progress("done", 1, 1)
     return data
 
@@ -293,90 +269,37 @@ def _judge_all(
         controls = []
         for name in experiment.control.flips:
             verdict = judge(claims[name], measured[experiment.name, "control"])
-            controls.append({"claim": name, "flipped": verdict.status == "refuted",
-                             "verdict": verdict.to_json()})
-        results[experiment.name] = {
-            "claims": [v.to_json() for v in verdicts], "control": controls
-        }
+            controls.append(
+                {
+                    "claim": name,
+                    "flipped": verdict.status == "refuted",
+                    "verdict": verdict.to_json(),
+                }
+            )
+        results[experiment.name] = {"claims": [v.to_json() for v in verdicts], "control": controls}
     statuses = [c["status"] for e in results.values() for c in e["claims"]]
     flipped = [c["flipped"] for e in results.values() for c in e["control"]]
     return {"status": overall(statuses), "broken": not all(flipped), "experiments": results}
 
 
-def _describe(study: Study, experiments: Sequence[Experiment]) -> dict[str, Any]:
-    return {
-        "slug": study.slug,
-        "title": study.title,
-        "question": study.question,
-        "family": study.family,
-        "theory": study.theory,
-        "limits": study.limits,
-        "references": [vars(r) for r in study.references],
-        "experiments": [
-            {
-                "name": e.name,
-                "says": e.says,
-                "claims": [{"name": c.name, "sentence": c.sentence, "digest": c.digest()}
-                           for c in e.claims],
-                "control": {"says": e.control.says, "change": dict(e.control.change),
-                            "flips": list(e.control.flips)},
-                "figures": [{"name": f.name, "caption": f.caption} for f in e.figures],
-            }
-            for e in experiments
-        ],
-    }
-
-
-def _help(params: type[Params]) -> dict[str, Any]:
-    defaults = params().model_dump(mode="json")
-    return {
-        name: {"description": info.description or "", "range": describe_range(params, name),
-               "default": defaults[name]}
-        for name, info in params.model_fields.items()
-    }
-
-
-def _diverged(measured: Mapping[tuple[str, str], xr.Dataset]) -> dict[str, int]:
-    return {
-        f"{experiment}, {arm}": int(sum(
-            data[name].notnull().sum() for name in data.data_vars if "diverged_at" in str(name)
-        ))
-        for (experiment, arm), data in measured.items()
-    }
-
-
-def _command(
-    study: Study, preset: str, parameters: Mapping[str, Any],
-    sweep: Mapping[str, Sequence[Any]], data: str | Path | None,
-) -> str:
-    """The command line that repeats this run."""
-    def text(value: Any) -> str:
-        if isinstance(value, tuple | list):
-            return ",".join(map(str, value))
-        return str(value)
-
-    words = ["chymist", "run", study.slug]
-    words += ["--preset", preset] if preset != "quick" else []
-    for name, value in parameters.items():
-        words += [f"--{name.replace('_', '-')}", text(value)]
-    for name, values in sweep.items():
-        words += ["--sweep", f"{name}={text(tuple(values))}"]
-    words += ["--data", Path(data).name] if data is not None else []
-    return " ".join(words)
-
-
 def _write_dataset(path: Path, data: xr.Dataset) -> str:
-    """Write netCDF-4 through memory, so that a refusing disk is one clear error."""
     packed = {
-        name: {"zlib": True, "complevel": 4} for name, v in data.variables.items()
+        name: {"zlib": True, "complevel": 4}
+        for name, v in data.variables.items()
         if v.dtype.kind in "fiu" and v.ndim
     }
-    content = data.to_netcdf(engine="netcdf4", format="NETCDF4", encoding=packed)
-    return write_whole(path, lambda aside: _write_bytes(aside, bytes(content)))
 
+    def write(aside: Path) -> None:
+        # Not through memory: the bytes of an in-memory netCDF file differ from call to call.
+        try:
+            data.to_netcdf(aside, engine="netcdf4", format="NETCDF4", encoding=packed)
+        except (RuntimeError, OSError) as error:
+            raise CannotWrite(
+                f"cannot write {path}: {error}",
+                "free some space, or name another folder with --lab",
+            ) from error
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    return write_whole(path, write)
 
 
 def _json(value: Any) -> str:

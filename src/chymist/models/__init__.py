@@ -1,8 +1,14 @@
 """Networks that studies share: ordinary `torch.nn.Module`s that map (sample, feature) likewise."""
 
 from chymist.models.activations import ACTIVATIONS, Activation, activation
+from chymist.models.losses import sobolev
 from chymist.models.mlp import MLP, gaussian_start
-from chymist.models.two_layer import TwoLayer, antisymmetric_start, stratified_circle_start
+from chymist.models.two_layer import (
+    TwoLayer,
+    antisymmetric_start,
+    gaussian_circle_start,
+    stratified_circle_start,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -11,6 +17,8 @@ __all__ = [
     "TwoLayer",
     "activation",
     "antisymmetric_start",
+    "gaussian_circle_start",
     "gaussian_start",
+    "sobolev",
     "stratified_circle_start",
 ]

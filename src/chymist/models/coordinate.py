@@ -105,8 +105,9 @@ class CoordinateMLP(nn.Module):
 
     With the scaling "standard", layers have biases and PyTorch's default start, and the output
     passes a sigmoid, as values of a picture lie in [0, 1]. With "tangent" there are no biases and
-    no sigmoid, and a layer computes sqrt(2 / fan_in) W x (the last: sqrt(1 / fan_in)) with entries
-    of W drawn from N(0, 1) by `tangent_start`: in infinite width it is its neural tangent kernel.
+    no sigmoid, and a hidden layer computes sqrt(2 / width) relu(W x), the last W x, with entries of
+    W drawn from N(0, 1) by `tangent_start`: the scaling of the neural tangent kernel (Jacot et al.
+    2018, arXiv:1806.07572), whose limit of infinite width `theory.relu_tangent_kernel` gives.
 
     >>> CoordinateMLP(basic(), 32)(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
@@ -134,9 +135,9 @@ class CoordinateMLP(nn.Module):
         for layer in hidden:
             x = torch.relu(layer(x))
             if tangent:
-                x = x * math.sqrt(2 / layer.in_features)
+                x = x * math.sqrt(2 / layer.out_features)
         out: Tensor = last(x)
-        return out / math.sqrt(last.in_features) if tangent else torch.sigmoid(out)
+        return out if tangent else torch.sigmoid(out)
 
 
 def tangent_start(module: CoordinateMLP, generator: torch.Generator) -> None:

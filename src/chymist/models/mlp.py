@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -21,8 +22,7 @@ class MLP(nn.Module):
     def __init__(self, *sizes: int, activation: str = "tanh", bias: bool = True) -> None:
         super().__init__()
         self.activation = named_activation(activation)
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairs)
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample output"]:
         """Map inputs to outputs."""

@@ -57,6 +57,22 @@ def stratified_circle_start(module: TwoLayer, generator: torch.Generator) -> Non
     antisymmetric_start(module)
 
 
+def gaussian_circle_start(module: TwoLayer, generator: torch.Generator) -> None:
+    """Draw the first half of the neurons from N(0, 1), biases zero, then antisymmetrise.
+
+    Raises:
+        ValueError: the width is odd.
+    """
+    width = module.inner.weight.shape[0]
+    if width % 2:
+        raise ValueError(f"needs an even width, got {width}")
+    module.inner.weight.normal_(generator=generator)
+    module.outer.weight.normal_(generator=generator)
+    if module.inner.bias is not None:
+        module.inner.bias.zero_()
+    antisymmetric_start(module)
+
+
 def antisymmetric_start(module: TwoLayer) -> None:
     """Copy the first half of the neurons to the second with negated output weights: f = 0 at start.
 

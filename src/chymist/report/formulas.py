@@ -71,6 +71,9 @@ def _clean(element: ET.Element, latex: str) -> None:
         element.tag = "mrow"
     if element.tag == "mi" and len(text) == 1 and unicodedata.category(text)[0] in "SP":
         element.tag = "mo"
+    if element.tag == "mo" and text in ("|", "‖") and "form" not in element.attrib:
+        # An ordinary symbol, as in TeX: on which side of a norm it stands cannot be told.
+        element.attrib |= {"lspace": "0", "rspace": "0", "stretchy": "false"}
     align = element.get("columnalign") if element.tag == "mtd" else None
     style = _STYLES.get(element.get("mathvariant", ""))
     if style:
@@ -121,7 +124,7 @@ def _pages() -> MarkdownIt:
 
 @cache
 def _lines() -> MarkdownIt:
-    return _formulas(MarkdownIt("zero").enable("backticks"))
+    return _formulas(MarkdownIt("zero", {"typographer": True}).enable(["backticks", "smartquotes"]))
 
 
 def page(markdown: str) -> Markup:

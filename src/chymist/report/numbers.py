@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 4, *, zeros: bool = False) -> str:
     """Write a number with `digits` significant digits; `zeros` keeps those at the end.
 
     >>> number(-0.123456), number(2.0), number(1.5e-7), number(0.5, zeros=True)
-    ('−0.1235', '2', '1.5 × 10⁻⁷', '0.5000')
+    ('−0.1235', '2', '1.5\\xa0×\\xa010⁻⁷', '0.5000')
     """
     if value is None or math.isnan(value):
         return "missing"
@@ -28,7 +28,16 @@ def number(value: float | None, digits: int = 4, *, zeros: bool = False) -> str:
     size = _magnitude(value, digits)
     if -4 <= size < 6:
         return _fixed(value, max(0, digits - 1 - size), zeros)
-    return f"{_fixed(value / 10.0**size, digits - 1, zeros)} × 10{str(size).translate(_SUPERSCRIPT)}"
+    return f"{_fixed(value / 10.0**size, digits - 1, zeros)}\u00a0×\u00a0{power_of_ten(size)}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """Write a power of ten.
+
+    >>> power_of_ten(-5)
+    '10⁻⁵'
+    """
+    return f"10{str(exponent).translate(_SUPERSCRIPT)}"
 
 
 def spread(interval: Interval) -> tuple[str, str, str]:
@@ -53,14 +62,14 @@ def spread(interval: Interval) -> tuple[str, str, str]:
 def percent(level: float) -> str:
     """Write a level in per cent, rounded down: a level is never stated higher than it is.
 
-    >>> percent(0.95), percent(0.99375), percent(0.9999)
-    ('95 %', '99.3 %', '99.99 %')
+    >>> [percent(level) for level in (0.95, 0.99375, 0.9999)]
+    ['95\\xa0%', '99.3\\xa0%', '99.99\\xa0%']
     """
     decimals = 0 if abs(level * 100 - round(level * 100)) < 1e-9 else 1
     while decimals and level < 1 and 1 - level < 10.0 ** -(decimals + 2) and decimals < 6:
         decimals += 1
     factor = 10.0**decimals
-    return f"{math.floor(level * 100 * factor + 1e-9) / factor:.{decimals}f} %"
+    return f"{math.floor(level * 100 * factor + 1e-9) / factor:.{decimals}f}\u00a0%"
 
 
 def setting(value: Any) -> str:

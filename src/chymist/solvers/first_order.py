@@ -1,7 +1,8 @@
 """First-order update rules on stacked parameters; every number may differ from lane to lane.
 
-A rule is a frozen record of its numbers. `start` makes the state, `update` returns the next
-parameters. Numbers arrive as floats, or as tensors with one value a lane.
+A rule is a frozen record of its numbers. `start` makes the state, `update` changes the parameters
+and the state in place. Numbers arrive as floats, or as double-precision tensors with one value a
+lane.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ class Solver:
         state: dict[str, Any],
         step: int,
         numbers: Mapping[str, Any],
-    ) -> dict[str, Tensor]:
-        """Return the parameters after one update; may change `state` in place."""
+    ) -> None:
+        """Do update number step + 1: change `parameters` and `state` in place.
+
+        Gradients may be changed too; nobody else uses them.
+        """
         raise NotImplementedError
 
 
@@ -57,11 +61,10 @@ class GradientDescent(Solver):
         state: dict[str, Any],
         step: int,
         numbers: Mapping[str, Any],
-    ) -> dict[str, Tensor]:
+    ) -> None:
         """Take one step."""
-        return {
-            n: p - _wide(numbers["lr"], p) * gradients[n] for n, p in parameters.items()
-        }
+        for n, p in parameters.items():
+            _descend(p, gradients[n], numbers["lr"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +90,13 @@ class Momentum(Solver):
         state: dict[str, Any],
         step: int,
         numbers: Mapping[str, Any],
-    ) -> dict[str, Tensor]:
+    ) -> None:
         """Take one step."""
-        after = {}
         for n, p in parameters.items():
+            g, m = gradients[n], state[n]
             b = _wide(numbers["momentum"], p)
-            state[n] = b * state[n] + gradients[n]
-            move = gradients[n] + b * state[n] if self.nesterov else state[n]
-            after[n] = p - _wide(numbers["lr"], p) * move
-        return after
+            m.mul_(b).add_(g)
+            _descend(p, g + b * m if self.nesterov else m, numbers["lr"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +122,30 @@ class Adam(Solver):
         state: dict[str, Any],
         step: int,
         numbers: Mapping[str, Any],
-    ) -> dict[str, Tensor]:
+    ) -> None:
         """Take one step."""
         beta1, beta2 = numbers["beta1"], numbers["beta2"]
         rate = numbers["lr"] / (1 - beta1 ** (step + 1))
         correction = (1 - beta2 ** (step + 1)) ** 0.5
-        after = {}
         for n, p in parameters.items():
             g = gradients[n]
             first, second = state[n]
-            first.mul_(_wide(beta1, p)).add_(g * (1 - _wide(beta1, p)))
-            second.mul_(_wide(beta2, p)).add_(g * g * (1 - _wide(beta2, p)))
+            first.lerp_(g, _wide(1 - beta1, p))
+            second.mul_(_wide(beta2, p)).add_(g.square_().mul_(_wide(1 - beta2, p)))
             scale = second.sqrt().div_(_wide(correction, p)).add_(_wide(numbers["eps"], p))
-            after[n] = p - _wide(rate, p) * first / scale
-        return after
+            _descend(p, torch.div(first, scale, out=scale), rate)
+
+
+def _descend(parameter: Tensor, direction: Tensor, rate: Any) -> None:
+    """Take w <- w - rate d in place."""
+    if isinstance(rate, Tensor):
+        parameter.addcmul_(direction, _wide(rate, parameter), value=-1.0)
+    else:
+        parameter.add_(direction, alpha=-rate)
 
 
 def _wide(number: Any, like: Tensor) -> Any:
-    if isinstance(number, Tensor) and number.ndim:
-        return number.reshape(-1, *(1,) * (like.ndim - 1))
+    """Let a number a lane meet stacked parameters."""
+    if isinstance(number, Tensor):
+        return number.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
     return number

@@ -1,0 +1,88 @@
+"""What a run's manifest says of its study, its parameters and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from chymist.params import Params, describe_range
+from chymist.study import Experiment, Study
+
+
+def describe(study: Study, experiments: Sequence[Experiment]) -> dict[str, Any]:
+    """Return what a reader without the study's source needs to understand the run."""
+    return {
+        "slug": study.slug,
+        "title": study.title,
+        "question": study.question,
+        "family": study.family,
+        "theory": study.theory,
+        "limits": study.limits,
+        "references": [vars(r) for r in study.references],
+        "experiments": [
+            {
+                "name": e.name,
+                "says": e.says,
+                "claims": [
+                    {"name": c.name, "sentence": c.sentence, "digest": c.digest()} for c in e.claims
+                ],
+                "control": {
+                    "says": e.control.says,
+                    "change": dict(e.control.change),
+                    "flips": list(e.control.flips),
+                },
+                "figures": [{"name": f.name, "caption": f.caption} for f in e.figures],
+            }
+            for e in experiments
+        ],
+    }
+
+
+def parameter_help(params: type[Params]) -> dict[str, Any]:
+    """Return each parameter's meaning, range and default."""
+    defaults = params().model_dump(mode="json")
+    return {
+        name: {
+            "description": info.description or "",
+            "range": describe_range(params, name),
+            "default": defaults[name],
+        }
+        for name, info in params.model_fields.items()
+    }
+
+
+def count_diverged(measured: Mapping[tuple[str, str], xr.Dataset]) -> dict[str, int]:
+    """Return the number of diverged lanes of each experiment and arm."""
+    return {
+        f"{experiment}, {arm}": int(
+            sum(data[name].notnull().sum() for name in data.data_vars if "diverged_at" in str(name))
+        )
+        for (experiment, arm), data in measured.items()
+    }
+
+
+def command_line(
+    study: Study,
+    preset: str,
+    parameters: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+    data: str | Path | None,
+) -> str:
+    """Return the command line that repeats a run."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, tuple | list):
+            return ",".join(map(str, value))
+        return str(value)
+
+    words = ["chymist", "run", study.slug]
+    words += ["--preset", preset] if preset != "quick" else []
+    for name, value in parameters.items():
+        words += [f"--{name.replace('_', '-')}", text(value)]
+    for name, values in sweep.items():
+        words += ["--sweep", f"{name}={text(tuple(values))}"]
+    words += ["--data", Path(data).name] if data is not None else []
+    return shlex.join(words)

@@ -1,0 +1,90 @@
+"""The report of a run: one HTML file that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from chymist.report import formulas, numbers, view
+
+
+def render_report(
+    manifest: Mapping[str, Any], outcome: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return the report of a sealed run as a self-contained HTML document.
+
+    `manifest` and `outcome` are the run's records, `figures` its Vega-Lite specifications by name.
+    All text in them is treated as text. A figure that is not given is left out; an experiment
+    without an outcome is named as not part of the run.
+
+    Raises:
+        ValueError: a figure cannot be rendered.
+        KeyError: a record lacks what a sealed run has.
+    """
+    views = view.experiments(manifest, outcome, figures)
+    return _environment().get_template("report.html.j2").render(
+        run=manifest,
+        study=manifest["study"],
+        outcome=outcome,
+        broken=bool(outcome.get("broken")),
+        exploratory=manifest.get("exploratory"),
+        experiments=views,
+        summary=view.summary(views),
+        unflipped=[(e, c) for e in views for c in e.control if not c.flipped],
+        parameters=view.parameters(manifest),
+        references=view.references(manifest),
+        install=_install(manifest["versions"]),
+        citation=_citation(manifest),
+        style=_style(),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("chymist.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "page": formulas.page,
+        "line": formulas.line,
+        "plain": formulas.plain,
+        "duration": numbers.duration,
+        "moment": numbers.moment,
+        "setting": numbers.setting,
+    }
+    return environment
+
+
+@cache
+def _style() -> Markup:
+    sheet = resources.files("chymist.report").joinpath("templates", "report.css")
+    return Markup(sheet.read_text(encoding="utf-8"))  # noqa: S704  our own file
+
+
+def _install(versions: Mapping[str, str]) -> str:
+    # A local label (2.6.0+cpu) names a build that the index does not have.
+    pins = " ".join(f'"{name}=={v.partition("+")[0]}"' for name, v in versions.items())
+    return f"python -m pip install {pins}"
+
+
+def _citation(manifest: Mapping[str, Any]) -> str:
+    """Return a BibTeX entry for chymist at this version, with the study and the run."""
+    version, run = manifest["versions"].get("chymist", ""), manifest["id"]
+    return "\n".join([
+        "@software{chymist,",
+        "  author = {{The chymist developers}},",
+        "  title = {{chymist: a laboratory for the phenomena of deep learning}},",
+        f"  version = {{{version}}},",
+        f"  year = {{{manifest['started'][:4]}}},",
+        f"  note = {{Study {manifest['study']['slug']}, run {run}}},",
+        "}",
+    ])

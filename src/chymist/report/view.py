@@ -1,0 +1,305 @@
+"""What the page shows, gathered from a run's manifest, outcome and figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+
+from chymist.bibliography import Reference
+from chymist.claims import Row, Verdict
+from chymist.report import formulas
+from chymist.report.drawing import Drawing, inlined
+from chymist.report.numbers import number, percent, setting, spread
+from chymist.report.strip import Ruler, ruler, strip
+
+FIGURES_BYTES = 2_000_000
+LARGEST_FIGURE = 400_000
+MAX_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Line:
+    """The verdict at one point of a claim: one line of a table."""
+
+    where: str
+    strip: Markup
+    estimate: str
+    interval: str
+    status: str
+    missing: str
+    values: str
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim with its lines, or a claim under the control."""
+
+    anchor: str
+    sentence: str
+    statistic: str
+    region: str
+    centre: str
+    status: str
+    note: str
+    lines: tuple[Line, ...]
+    flipped: bool = False
+
+    @property
+    def together(self) -> bool:
+        """Whether several intervals hold at once."""
+        return len(self.lines) > 1
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A drawn figure with its number."""
+
+    anchor: str
+    number: int
+    caption: str
+    drawing: Drawing
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """An experiment: what it did, drew, claims, and its control."""
+
+    anchor: str
+    number: int
+    title: str
+    says: str
+    ran: bool
+    status: str = "inconclusive"
+    figures: tuple[FigureView, ...] = ()
+    claims: tuple[ClaimView, ...] = ()
+    control_says: str = ""
+    changes: tuple[tuple[str, str, str], ...] = ()
+    control: tuple[ClaimView, ...] = ()
+    diverged: int = 0
+
+    @property
+    def flipped(self) -> bool:
+        """Whether every claim that had to flip did."""
+        return bool(self.control) and all(claim.flipped for claim in self.control)
+
+
+@dataclass
+class Anchors:
+    """Gives every element of the page its own identifier."""
+
+    used: set[str] = field(default_factory=set)
+
+    def __call__(self, kind: str, name: str) -> str:
+        """Return an identifier made of safe letters that no other element has."""
+        base = f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-') or 'x'}"
+        anchor, copy = base, 1
+        while anchor in self.used:
+            copy += 1
+            anchor = f"{base}-{copy}"
+        self.used.add(anchor)
+        return anchor
+
+
+def experiments(
+    manifest: Mapping[str, Any], outcome: Mapping[str, Any], figures: Mapping[str, Any]
+) -> list[ExperimentView]:
+    """Gather every experiment of the study; one that has no outcome was not part of the run."""
+    anchors = Anchors()
+    drawn = 0
+    limit = min(LARGEST_FIGURE, FIGURES_BYTES // max(1, len(figures)))
+    views = []
+    for place, record in enumerate(manifest["study"]["experiments"], 1):
+        name = record["name"]
+        anchor = anchors("experiment", name)
+        title = name.replace("-", " ").capitalize()
+        judged = outcome["experiments"].get(name)
+        if judged is None:
+            views.append(ExperimentView(anchor, place, title, record["says"], ran=False))
+            continue
+        shown = []
+        for figure in record["figures"]:
+            if figure["name"] in figures:
+                drawn += 1
+                shown.append(_figure(figure, figures[figure["name"]], drawn, anchors, limit))
+        verdicts = [Verdict.from_json(v) for v in judged["claims"]]
+        views.append(ExperimentView(
+            anchor=anchor,
+            number=place,
+            title=title,
+            says=record["says"],
+            ran=True,
+            status=_worst([v.status for v in verdicts]),
+            figures=tuple(shown),
+            claims=tuple(_claim(v, anchors("claim", v.claim)) for v in verdicts),
+            control_says=record["control"]["says"],
+            changes=_changes(record["control"]["change"], manifest["parameters"]),
+            control=tuple(_control(c, verdicts, anchors) for c in judged["control"]),
+            diverged=int(manifest.get("diverged", {}).get(name, 0)),
+        ))
+    return views
+
+
+def _figure(
+    record: Mapping[str, Any], spec: Mapping[str, Any], place: int, anchors: Anchors, limit: int
+) -> FigureView:
+    caption = record["caption"]
+    label = f"Figure {place}: {formulas.plain(caption)}"
+    drawing = inlined(spec, f"f{place}-", label, limit)
+    return FigureView(anchors("figure", record["name"]), place, caption, drawing)
+
+
+def _claim(verdict: Verdict, anchor: str) -> ClaimView:
+    scale = ruler(verdict, verdict.rows)
+    last = len(verdict.rows) - 1
+    lines = tuple(
+        _line(row, strip(verdict, [("", row)], scale, axis=i == last))
+        for i, row in enumerate(verdict.rows)
+    )
+    return _view(verdict, anchor, lines)
+
+
+def _control(record: Mapping[str, Any], verdicts: Sequence[Verdict], anchors: Anchors) -> ClaimView:
+    """Draw each line of a claim under the control below the same line of the experiment."""
+    verdict = Verdict.from_json(record["verdict"])
+    beside = {
+        tuple(row.where.items()): row
+        for v in verdicts if v.claim == record["claim"] for row in v.rows
+    }
+    scale = ruler(verdict, [*verdict.rows, *beside.values()])
+    lines = []
+    for i, row in enumerate(verdict.rows):
+        same = beside.get(tuple(row.where.items()))
+        lanes = [("experiment", same), ("control", row)] if same else [("control", row)]
+        lines.append(_line(row, strip(verdict, lanes, scale, axis=i == len(verdict.rows) - 1)))
+    view = _view(verdict, anchors("control", record["claim"]), tuple(lines))
+    return ClaimView(**{**view.__dict__, "flipped": bool(record["flipped"])})
+
+
+def _view(verdict: Verdict, anchor: str, lines: tuple[Line, ...]) -> ClaimView:
+    return ClaimView(
+        anchor=anchor,
+        sentence=verdict.sentence,
+        statistic=verdict.statistic,
+        region=_region(verdict),
+        centre=verdict.centre,
+        status=verdict.status,
+        note=verdict.note,
+        lines=lines,
+    )
+
+
+def _region(verdict: Verdict) -> str:
+    low, high = verdict.region_low, verdict.region_high
+    if low is None and high is None:
+        return "any value"
+    if high is None:
+        return f"above {number(low)}"
+    if low is None:
+        return f"below {number(high)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def _line(row: Row, drawing: Markup) -> Line:
+    absent = sum(v is None for v in row.values)
+    estimate = interval = ""
+    if row.interval:
+        estimate, low, high = spread(row.interval)
+        interval = f"{low} to {high} ({percent(row.interval.level)})"
+    listed = ", ".join(number(v, 5) for v in row.values[:MAX_LISTED])
+    if len(row.values) > MAX_LISTED:
+        listed += f", … ({MAX_LISTED} of {len(row.values)} seeds; all are in verdicts.json)"
+    return Line(
+        where=", ".join(f"{name} = {setting(value)}" for name, value in row.where.items()),
+        strip=drawing,
+        estimate=estimate,
+        interval=interval,
+        status=row.status,
+        missing=f"{absent} of {len(row.values)} seeds missing" if absent else "",
+        values=listed,
+    )
+
+
+def _changes(
+    change: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (name, setting(parameters[name]) if name in parameters else "default", setting(value))
+        for name, value in change.items()
+    )
+
+
+def _worst(statuses: Sequence[str]) -> str:
+    for status in ("refuted", "inconclusive"):
+        if status in statuses:
+            return status
+    return "supported" if statuses else "inconclusive"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of the table of parameters."""
+
+    name: str
+    value: str
+    default: str
+    changed: bool
+    swept: bool
+    description: str
+    range: str
+
+
+def parameters(manifest: Mapping[str, Any]) -> list[Parameter]:
+    """Gather the parameters, with what was swept from outside."""
+    swept = manifest.get("sweep") or {}
+    rows = []
+    for name, held in manifest["parameters"].items():
+        value = swept.get(name, held)
+        known = manifest.get("parameter_help", {}).get(name, {})
+        default = known.get("default")
+        rows.append(Parameter(
+            name=name,
+            value=setting(value),
+            default=setting(default) if "default" in known else "",
+            changed="default" in known and setting(value) != setting(default),
+            swept=name in swept,
+            description=known.get("description", ""),
+            range=known.get("range", "").replace(">=", "≥").replace("<=", "≤"),
+        ))
+    return rows
+
+
+def references(manifest: Mapping[str, Any]) -> list[Reference]:
+    """Read the study's references."""
+    return [
+        Reference(**{**record, "authors": tuple(record["authors"])})
+        for record in manifest["study"]["references"]
+    ]
+
+
+def summary(views: Sequence[ExperimentView]) -> str:
+    """Say the result in one sentence, counting claims and controls."""
+    statuses = [claim.status for view in views for claim in view.claims]
+    counts = [(statuses.count(s), s) for s in ("supported", "refuted", "inconclusive")]
+    present = [(n, s) for n, s in counts if n]
+    if len(statuses) == 1:
+        words = f"The claim is {statuses[0]}"
+    elif len(present) == 1:
+        words = f"All {len(statuses)} claims are {present[0][1]}"
+    else:
+        words = f"Of {len(statuses)} claims, " + _listed(
+            [f"{n} {'is' if n == 1 else 'are'} {s}" for n, s in present])
+    controls = [claim.flipped for view in views for claim in view.control]
+    if not controls:
+        return f"{words}."
+    if all(controls):
+        which = {1: "the claim", 2: "both claims"}.get(len(controls), f"all {len(controls)} claims")
+        return f"{words}. Under the control {which} that must flip did."
+    return f"{words}. Under the control {sum(controls)} of {len(controls)} that must flip did."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else words[0]

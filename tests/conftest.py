@@ -1,0 +1,52 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from chymist.cli import execute
+
+TINY = Path(__file__).parent / "studies" / "tiny.py"
+
+
+@pytest.fixture
+def tiny():
+    return TINY
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    folder = tmp_path / "lab"
+    monkeypatch.setenv("CHYMIST_LAB", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that must end in one line on stderr; return the line."""
+
+    def check(*words, code=2):
+        assert execute([str(w) for w in words]) == code
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        lines = printed.err.strip().splitlines()
+        assert len(lines) == 1, printed.err
+        assert lines[0].startswith("chymist: ")
+        assert "Traceback" not in lines[0]
+        return re.sub(r"^chymist: ", "", lines[0])
+
+    return check
+
+
+@pytest.fixture
+def variant(tmp_path, tiny):
+    """Write the tiny study with one piece of text replaced; return its path."""
+
+    def write(old, new, name="altered.py"):
+        text = tiny.read_text()
+        assert old in text
+        path = tmp_path / name
+        path.write_text(text.replace(old, new))
+        return path
+
+    return write

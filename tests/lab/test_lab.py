@@ -1,0 +1,149 @@
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import chymist
+from chymist.cli import execute
+from chymist.errors import DamagedRun, UnknownRun
+from chymist.lab import Lab, Run
+from chymist.lab.lab import new_id
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    tiny = Path(__file__).parents[1] / "studies" / "tiny.py"
+    return chymist.run(tiny, lab=tmp_path_factory.mktemp("lab"))
+
+
+def test_ids_sort_by_time_and_are_path_safe():
+    ids = [new_id() for _ in range(50)]
+    assert len(set(ids)) == 50
+    assert all(len(i) == 26 and i.isalnum() and i == i.lower() for i in ids)
+    assert [i[:9] for i in ids] == sorted(i[:9] for i in ids)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_flipped_byte_is_found_and_named(sealed, tmp_path, data):
+    copy = tmp_path / sealed.id
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(sealed.folder, copy)
+    name = data.draw(st.sampled_from(sorted(sealed.manifest["files"])))
+    content = bytearray((copy / name).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    (copy / name).write_bytes(content)
+    with pytest.raises(DamagedRun, match=f"{sealed.id}: {name} was altered"):
+        Run.open(copy)
+
+
+@pytest.mark.parametrize("harm", ["truncate", "remove"])
+def test_a_short_or_missing_file_is_named(sealed, tmp_path, harm):
+    copy = tmp_path / sealed.id
+    shutil.copytree(sealed.folder, copy)
+    target = copy / "chunks" / "means.control.nc"
+    if harm == "truncate":
+        target.write_bytes(target.read_bytes()[:-1])
+    else:
+        target.unlink()
+    with pytest.raises(DamagedRun, match=r"means\.control\.nc"):
+        Run.open(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}'])
+def test_a_broken_manifest_is_damage_and_the_list_still_works(lab, tiny, text, capsys):
+    run = chymist.run(tiny)
+    other = chymist.run(tiny)
+    (run.folder / "run.json").write_text(text)
+    with pytest.raises(DamagedRun, match=r"run\.json cannot be read"):
+        Lab(lab).open(run.id)
+    assert execute(["show", run.id]) == 6
+    capsys.readouterr()
+    assert execute(["runs"]) == 0
+    listed = capsys.readouterr().out
+    assert other.id in listed
+    assert run.id in listed
+
+
+def test_a_newer_format_is_refused_by_number(lab, tiny):
+    run = chymist.run(tiny)
+    manifest = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(DamagedRun, match="format 99; this version reads up to 1"):
+        Run.open(run.folder)
+
+
+def test_a_manifest_cannot_point_out_of_its_run(lab, tiny):
+    run = chymist.run(tiny)
+    manifest = json.loads((run.folder / "run.json").read_text())
+    manifest["files"]["../../secret"] = "0" * 64
+    (run.folder / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedRun, match="leads out of the run"):
+        Run.open(run.folder)
+
+
+def test_runs_are_found_by_id_part_slug_and_latest(lab, tiny):
+    first, second = chymist.run(tiny), chymist.run(tiny)
+    home = Lab(lab)
+    assert home.open("latest").id == home.open("tiny").id == second.id
+    assert home.open(first.id[-8:]).id == first.id
+    assert [m["id"] for m in home.manifests()] == [second.id, first.id]
+    with pytest.raises(UnknownRun, match="2 runs fit"):
+        home.open(first.id[:3])
+    with pytest.raises(UnknownRun, match="did you mean latest"):
+        home.open("latst")
+
+
+def test_a_lab_that_is_a_file(tmp_path, tiny, refused):
+    path = tmp_path / "lab"
+    path.write_text("not a folder")
+    assert f"cannot write {path}" in refused("run", tiny, "--lab", path, code=7)
+    assert path.read_text() == "not a folder"
+
+
+def test_a_lab_that_cannot_be_written(tiny, refused):
+    line = refused("run", tiny, "--lab", "/proc/lab", code=7)
+    assert "cannot write /proc/lab" in line
+    assert "--lab" in line
+
+
+def test_a_read_only_lab(tmp_path, tiny, refused):
+    if os.geteuid() == 0:
+        pytest.skip("root writes everywhere")
+    folder = tmp_path / "lab"
+    folder.mkdir(mode=0o500)
+    assert "Permission denied" in refused("run", tiny, "--lab", folder, code=7)
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(tmp_path, tiny):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "chymist", "run", str(tiny), "--lab", str(tmp_path / "lab")],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 7, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "free some space" in done.stderr
+    assert not (tmp_path / "lab").exists()
+
+
+def test_an_interrupted_run_leaves_nothing(lab, variant, capsys):
+    path = variant('mean = values.mean("sample")', "raise KeyboardInterrupt")
+    assert execute(["run", str(path)]) == 130
+    assert not lab.exists()

@@ -1,0 +1,38 @@
+import pytest
+
+from chymist import catalogue
+from chymist.testing import check_study
+
+
+def test_the_battery_passes_a_sound_study(tiny, tmp_path):
+    run = check_study(catalogue.find(str(tiny)), tmp_path / "lab")
+    assert run.status == "supported"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failure"),
+    [
+        ('{"centre": 3.0}', '{"centre": 1.01}', "does not refute claim located"),
+        ("between(0.5, 1.5)", "between(-9, 9)", "with its statistic's sign changed"),
+        ('"""The mean of the draws."""', "pass", "has no docstring"),
+        ("$n$ draws", "$\\\\nosuchcommand{n$ draws", "formula"),
+        ('cost={"quick": 5, "paper": 5}', "cost={}", "states no cost"),
+        ('references=references("jacot2018neural")', "references=()", "cites nothing"),
+        ('description="unused"', 'description=""', "parameter kind has no description"),
+        (
+            'xr.full_like(data["mean"], p.centre)',
+            "data[\"mean\"] * float('nan')",
+            "predicted_mean is not finite",
+        ),
+    ],
+)
+def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):
+    study = catalogue.find(str(variant(old, new)))
+    with pytest.raises(AssertionError, match=failure):
+        check_study(study, tmp_path / "lab")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", [entry.slug for entry in catalogue.entries()])
+def test_study(slug, tmp_path):
+    check_study(catalogue.find(slug), tmp_path / "lab")
