@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -89,15 +88,14 @@ class Ensemble:
     def predict(self, x: Tensor | xr.DataArray) -> xr.DataArray:
         """Return all networks' outputs on inputs x, dims (*lanes, sample, feature)."""
         like = self._like()
-        named = isinstance(x, xr.DataArray)
-        placed = torch.as_tensor(
-            self.lanes.place(x) if named else x, dtype=like.dtype, device=like.device
-        )
+        values = self.lanes.place(x) if isinstance(x, xr.DataArray) else x
+        placed = torch.as_tensor(values, dtype=like.dtype, device=like.device)
         forward = stacked_forward(self.module)
         size = max(2, int(self.memory / max(1.0, self._saved_bytes(x))))
         parts = []
         with torch.no_grad():
-            for rows in torch.arange(len(self.lanes), device=like.device).split(size):
+            for first in range(0, len(self.lanes), size):
+                rows = torch.arange(first, min(first + size, len(self.lanes)), device=like.device)
                 # A batch of one takes another matrix-product path, so none.
                 pick = rows if len(rows) > 1 else rows.repeat(2)
                 out = forward(
@@ -198,7 +196,7 @@ class Ensemble:
         """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
         like = self._like()
         if isinstance(x, xr.DataArray):
-            x = torch.as_tensor(x.isel({d: 0 for d in lane_dims(x)}).values)
+            x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
         x = x.to(like)
         x = x[0] if x.ndim == 3 else x
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}
@@ -216,7 +214,8 @@ class Ensemble:
             torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
         ):
             # The outputs keep what is saved alive, so no two tensors count under one address.
-            out = stacked_forward(self.module)(first, {n: b[:1] for n, b in self.buffers.items()}, x)
+            buffers = {n: b[:1] for n, b in self.buffers.items()}
+            out = stacked_forward(self.module)(first, buffers, x)
         return float(sum(saved.values()) + out.numel() * out.element_size())
 
 
@@ -273,7 +272,7 @@ def _stack(states: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
 def _samples(data: Tensor | xr.DataArray, name: str) -> int:
     if isinstance(data, xr.DataArray):
         if data.dims[-2:] != SAMPLE_DIMS:
-            raise ValueError(f"{name} has dimensions {data.dims}; the last two must be {SAMPLE_DIMS}")
+            raise ValueError(f"{name} has dimensions {data.dims}; the last must be {SAMPLE_DIMS}")
     elif data.ndim != 2:
         raise ValueError(
             f"{name} has shape {tuple(data.shape)}; a tensor must be (sample, feature): "
@@ -289,7 +288,7 @@ def _join(
     for instrument, schedule in record.items():
         values = torch.cat([part.records[instrument] for part in parts])
         array = whole.named(values, ("step", *instrument.dims))
-        array = array.assign_coords(step=sorted(schedule(steps)), **instrument.coords)
+        array = array.assign_coords({"step": sorted(schedule(steps)), **instrument.coords})
         array.attrs = {"long_name": instrument.long_name, "units": instrument.units}
         variables[instrument.name] = array
     diverged = whole.named(torch.cat([part.diverged_at for part in parts]))

@@ -27,7 +27,7 @@ _EXPONENT = "round(log(datum.value) / LN10)"
 _DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
 # Ticks between decades, and those near one, keep the label that they have.
 _DECADE = (
-    f"datum.label == '' || abs({_EXPONENT}) < 3"
+    f"datum.label == '' || abs({_EXPONENT}) < 4"
     f" || abs(log(datum.value) / LN10 - {_EXPONENT}) > 1e-6 ? datum.label"
     f" : '10' + ({_EXPONENT} < 0 ? '⁻' : '')"
     f" + (abs({_EXPONENT}) > 9 ? {_DIGITS}[floor(abs({_EXPONENT}) / 10)] : '')"
@@ -234,11 +234,13 @@ def data_url(picture: np.ndarray[Any, Any]) -> str:
 def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart under chymist's theme."""
     spec: dict[str, Any] = chart.to_dict()
-    font = "Source Sans 3, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif"
+    # A family whose name has a digit must be quoted, or PNG and PDF come out without any text.
+    font = "'Source Sans 3', 'Source Sans Pro', 'Segoe UI', Helvetica, Arial, sans-serif"
     _decades(spec)
     spec["config"] = {
         "font": font,
         "background": "white",
+        "mark": {"color": PALETTE[0]},
         "view": {"stroke": None, "continuousWidth": 330, "continuousHeight": 220},
         "axis": {
             "labelColor": MUTED, "titleColor": INK, "gridColor": "#e6eaee",
@@ -258,11 +260,11 @@ def render(spec: dict[str, Any], format: Literal["svg", "png", "pdf"]) -> bytes:
     import vl_convert as vlc
 
     if format == "svg":
-        svg: str = vlc.vegalite_to_svg(spec)
+        svg: str = vlc.vegalite_to_svg(spec, allowed_base_urls=[])
         return svg.encode("utf-8")
     if format == "png":
-        return bytes(vlc.vegalite_to_png(spec, scale=2.0))
-    return bytes(vlc.vegalite_to_pdf(spec))
+        return bytes(vlc.vegalite_to_png(spec, scale=2.0, allowed_base_urls=[]))
+    return bytes(vlc.vegalite_to_pdf(spec, allowed_base_urls=[]))
 
 
 def _decades(node: Any) -> None:

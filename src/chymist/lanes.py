@@ -63,14 +63,14 @@ class Lanes:
         return Lanes(ordered)
 
     def place(self, array: xr.DataArray) -> np.ndarray[Any, Any]:
-        """Lay an array out as (lane, *rest); without lane dimensions, as it is.
+        """Return a copy of an array laid out as (lane, *rest); without lane dimensions, as it is.
 
         Raises:
             ValueError: a lane dimension of the array has another coordinate than here.
         """
         own = [str(d) for d in array.dims if d in self.coords]
         if not own:
-            return np.asarray(array.values)
+            return np.array(array.values)
         for dim in own:
             values = _coordinate(array, dim)
             if values != self.coords[dim]:
@@ -80,7 +80,8 @@ class Lanes:
         rest = ordered.shape[len(own) :]
         kept = tuple(n if d in own else 1 for d, n in zip(self.dims, self.shape, strict=True))
         full = np.broadcast_to(ordered.reshape(kept + rest), self.shape + rest)
-        return np.ascontiguousarray(full).reshape(len(self), *rest)
+        # A copy always: a broadcast array is read-only, which PyTorch warns about.
+        return np.array(full).reshape(len(self), *rest)
 
 
 def _coordinate(array: xr.DataArray, dim: str) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ treated as an axis. Bounds given to `Field` hold for every value of a lane or an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union, get_args
 
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,9 +27,9 @@ class _Marker:
 _LANE, _AXIS = _Marker("lane"), _Marker("axis")
 
 if TYPE_CHECKING:
-    # What an experiment sees: a lane is a named array, an axis one value.
-    Lane = Annotated[xr.DataArray, T]
-    Axis = Annotated[T, None]
+    # An experiment sees a lane as a named array and an axis as one value, a user gives several.
+    Lane = Union[Any, T]  # noqa: UP007  an alias over T cannot be written with |
+    Axis = Union[Any, T]  # noqa: UP007
 else:
     Lane = Annotated[tuple[T, ...], _LANE]
     Axis = Annotated[tuple[T, ...], _AXIS]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from chymist.instruments import Instrument, Snapshot
 from chymist.keys import Key
-from chymist.lanes import SAMPLE_DIMS, Lanes
+from chymist.lanes import Lanes
 from chymist.solvers import Solver
 from chymist.stacked import stacked_forward
 
@@ -108,6 +108,7 @@ def train_groups(
     def show() -> None:
         progress(sum(done) // len(done), task.steps)
 
+    _keep_freed_memory()
     with _one_thread_an_operation():
         if workers == 1 or len(split) == 1:
             return [run(number, _seldom(show, task.steps, done)) for number in range(len(split))]
@@ -143,6 +144,15 @@ def _watch(futures: Sequence[Future[Part]], show: Callable[[], None]) -> None:
             future.result()
 
 
+def _keep_freed_memory() -> None:
+    """Let the C library keep what one step frees for the next, rather than give it back.
+
+    glibc gives memory back beyond a threshold that follows the largest block ever freed, up to
+    32 MiB. Where that is small, every step pays for fresh pages: half of the time of wide layers.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
 @contextmanager
 def _one_thread_an_operation() -> Any:
     before = torch.get_num_threads()
@@ -162,12 +172,17 @@ class _Loop:
         # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
         self.rows = rows if len(rows) > 1 else rows.repeat(2)
         self.pick = self.rows.to(task.like.device)
-        self.parameters = {
-            n: p[self.pick].clone().requires_grad_() for n, p in task.parameters.items()
+        shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
+        self.flat = torch.cat([p[self.pick].flatten(1) for p in task.parameters.values()], dim=1)
+        pieces = self.flat.split([shape.numel() for shape in shapes.values()], dim=1)
+        self.fixed = {
+            n: piece.view(-1, *shape)
+            for (n, shape), piece in zip(shapes.items(), pieces, strict=True)
         }
-        self.fixed = {n: p.detach() for n, p in self.parameters.items()}
+        self.parameters = {n: p.detach().requires_grad_() for n, p in self.fixed.items()}
         self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
-        self.forward = stacked_forward(task.module)
+        self.forward = stacked_forward(task.module, training=True)
+        self.predict = stacked_forward(task.module)
         self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
         self.x, self.y = self.place(task.x), self.place(task.y)
         if self.y.ndim == 2 and self.x.ndim == 3:
@@ -228,7 +243,7 @@ class _Loop:
     def run(self, report: Callable[[int], None]) -> Part:
         """Train; return records, the step of divergence and the final parameters."""
         task, leaves = self.task, list(self.parameters.values())
-        state = task.solver.start(self.fixed)
+        state = task.solver.start(self._updated())
         records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
         for step in range(task.steps + 1):
             x, y = self.orders.take(self.x, self.y) if self.orders else (self.x, self.y)
@@ -248,7 +263,7 @@ class _Loop:
         return Part(
             {i: torch.stack(values, 1)[: self.count] for i, values in records.items()},
             self.diverged_at[: self.count],
-            {n: p[: self.count] for n, p in self.fixed.items()},
+            {n: p[: self.count].clone() for n, p in self.fixed.items()},
         )
 
     def _mark(self, total: Tensor, losses: Tensor, step: int) -> None:
@@ -259,14 +274,21 @@ class _Loop:
         self.alive &= finite
         self.some_dead = not bool(self.alive.all())
 
+    def _updated(self) -> Mapping[str, Tensor]:
+        """The parameters as the solver sees them: all in one where it acts element by element."""
+        return {"": self.flat} if self.task.solver.elementwise else self.fixed
+
     @torch.no_grad()
     def _update(self, state: dict[str, Any], gradients: Sequence[Tensor], step: int) -> None:
-        before = {n: p.clone() for n, p in self.fixed.items()} if self.some_dead else {}
-        named = dict(zip(self.fixed, gradients, strict=True))
-        self.task.solver.update(self.fixed, named, state, step, self.numbers)
-        for name, parameter in before.items():
-            kept = torch.where(_wide(self.alive, parameter), self.fixed[name], parameter)
-            self.fixed[name].copy_(kept)
+        before = self.flat.clone() if self.some_dead else None
+        named = (
+            {"": torch.cat([g.flatten(1) for g in gradients], dim=1)}
+            if self.task.solver.elementwise
+            else dict(zip(self.fixed, gradients, strict=True))
+        )
+        self.task.solver.update(self._updated(), named, state, step, self.numbers)
+        if before is not None:
+            self.flat.copy_(torch.where(self.alive.unsqueeze(1), self.flat, before))
 
     @torch.no_grad()
     def _record(
@@ -278,7 +300,7 @@ class _Loop:
         snapshot = Snapshot(
             step=step,
             parameters=self.fixed,
-            predict=lambda x: self.forward(self.fixed, self.buffers, x),
+            predict=lambda x: self.predict(self.fixed, self.buffers, x),
             place=self.place,
             x=self.x,
             y=self.y,

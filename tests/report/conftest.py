@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import altair as alt
@@ -8,7 +9,7 @@ import pytest
 import xarray as xr
 
 from chymist import figures as draw
-from chymist.claims import Claim, Region, Verdict, above, below, between, judge
+from chymist.claims import Claim, Verdict, above, below, between, judge
 
 STEPS = np.arange(0, 2000, 10)
 
@@ -83,7 +84,8 @@ def figures() -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def outcome() -> dict[str, Any]:
     control = [v for v in verdicts(dataset(-0.1, 1.6, 0.4)) if v["claim"] in ("low-first", "rates")]
-    return {
+    # As it comes back from the run's file.
+    return json.loads(json.dumps({
         "status": "supported",
         "broken": False,
         "experiments": {
@@ -95,7 +97,7 @@ def outcome() -> dict[str, Any]:
                 ],
             },
         },
-    }
+    }))
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def manifest() -> dict[str, Any]:
         "threads": 2,
         "source": {"module": "chymist.atlas.frequency.frequency_principle", "sha256": "ab" * 32},
         "command": "chymist run frequency-principle --preset quick --lr 0.2,0.02",
-        "diverged": {"line": 0},
+        "diverged": {"line, treatment": 0, "line, control": 0},
         "files": {"chunks/line-0.nc": "cd" * 32, "verdicts.json": "ef" * 32},
     }
 
@@ -195,9 +197,6 @@ $$
 - an order that is *not* that of the eigenvalues;
 - a rate that is off by more than a quarter.
 """
-
-REGION = Region(0.0, 1.0)
-
 
 @pytest.fixture
 def verdict() -> Verdict:

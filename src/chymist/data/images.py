@@ -73,26 +73,41 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
 
 def picture(path: Path) -> xr.Dataset:
     """Read a user's picture as the variable `picture` (row, column); see `load_image`."""
-    values = xr.DataArray(load_image(path), dims=("row", "column"))
+    square = load_image(path)
+    place = range(len(square))
+    values = xr.DataArray(square, {"row": place, "column": place}, ("row", "column"))
     values.attrs = {"long_name": f"grey values of {path.name}", "units": "1"}
     return xr.Dataset({"picture": values}, attrs={"name": path.stem})
 
 
-def photograph(name: str, size: int) -> Float[ndarray, "size size"]:
-    """Central square of one of scikit-learn's photographs ("china", "flower"), grey.
+def pictures(size: int, given: xr.Dataset | None = None) -> xr.DataArray:
+    """Return what a user gave (`picture`), or else scikit-learn's photographs.
 
-    Raises:
-        ValueError: no photograph has this name.
+    Their central squares, grey, area-averaged to `size`; dims (image, row, column).
     """
+    if given is not None:
+        names, squares = ["yours"], [np.asarray(given["picture"], dtype=float)]
+    else:
+        names, squares = list(PHOTOGRAPHS), [_photograph(name) for name in PHOTOGRAPHS]
+    values = np.stack([area_average(square, size) for square in squares])
+    place = range(size)
+    return xr.DataArray(
+        values,
+        {"image": names, "row": place, "column": place},
+        ("image", "row", "column"),
+        attrs={"long_name": "grey value", "units": "1"},
+    )
+
+
+def _photograph(name: str) -> Float[ndarray, "side side"]:
     from PIL import Image
     from sklearn.datasets import load_sample_image
 
-    if name not in PHOTOGRAPHS:
-        raise ValueError(f"unknown photograph {name!r}; known: {', '.join(PHOTOGRAPHS)}")
-    grey = np.asarray(Image.fromarray(load_sample_image(f"{name}.jpg")).convert("L"), dtype=float)
-    side = min(grey.shape)
-    top, left = ((n - side) // 2 for n in grey.shape)
-    return area_average(grey[top : top + side, left : left + side] / 255, size)
+    grey = Image.fromarray(load_sample_image(f"{name}.jpg")).convert("L")
+    values = np.asarray(grey, dtype=float) / 255
+    side = min(values.shape)
+    top, left = ((n - side) // 2 for n in values.shape)
+    return values[top : top + side, left : left + side]
 
 
 def area_average(
@@ -108,6 +123,33 @@ def area_average(
     rows, columns = (_shares(n, size) for n in values.shape)
     averaged: ndarray[Any, Any] = rows @ values @ columns.T
     return averaged
+
+
+def pixel_grid(size: int) -> Float[ndarray, "pixel axis"]:
+    """Coordinates (row, column) / size of a square picture's pixels, row by row, in [0, 1).
+
+    >>> pixel_grid(2).tolist()
+    [[0.0, 0.0], [0.0, 0.5], [0.5, 0.0], [0.5, 0.5]]
+    """
+    place = np.arange(size) / size
+    return np.stack(np.meshgrid(place, place, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def split_pixels(
+    pictures: xr.DataArray, held_out: bool = False
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Coordinates and values of every second pixel: the training ones, or those held out.
+
+    Training pixels are at even rows and columns, a square grid of half the side; held-out ones at
+    odd rows and columns, as far as possible from them. `pictures` has dimensions (..., row,
+    column); coordinates are those of the whole picture.
+    """
+    size = pictures.sizes["row"]
+    every = slice(1 if held_out else 0, None, 2)
+    grid = pixel_grid(size).reshape(size, size, 2)[every, every].reshape(-1, 2)
+    values = pictures.isel(row=every, column=every).drop_vars(["row", "column"], errors="ignore")
+    flat = values.stack(sample=("row", "column")).drop_vars(["sample", "row", "column"])
+    return xr.DataArray(grid, dims=("sample", "feature")), flat.expand_dims("feature", axis=-1)
 
 
 def power_law_noise(

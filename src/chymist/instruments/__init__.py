@@ -5,6 +5,7 @@ An instrument may not import `chymist.theory`: a measurement must not know what 
 
 from chymist.instruments.frequency import (
     band_error,
+    own_error,
     radial_bands,
     residual_spectrum,
     spectral_error,
@@ -23,6 +24,7 @@ __all__ = [
     "empirical_ntk",
     "fourier_diagonal",
     "loss",
+    "own_error",
     "psnr",
     "radial_bands",
     "residual_spectrum",

@@ -66,6 +66,27 @@ def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "erro
     )
 
 
+def own_error(target: xr.DataArray, name: str = "error") -> Instrument:
+    """Error of each network's own component, |sum_j (f_j - y_j) y_j| / sum_j y_j^2. Unit 1.
+
+    `target` has dimensions (*lanes, sample, feature). For y_j = A cos(2 pi k j / n) this is the
+    relative error of one Fourier coefficient, whatever leaks into other frequencies; 1 where nothing
+    of it has been learnt. Cost: two sums a lane and recording.
+
+    Raises:
+        ValueError: a target is zero everywhere.
+    """
+    if np.any((target**2).sum(("sample", "feature")) == 0):
+        raise ValueError("a target that is zero everywhere has no component to learn")
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        goal = snapshot.place(target)
+        overlap = ((snapshot.prediction - goal) * goal).sum((-2, -1))
+        return overlap.abs() / goal.square().sum((-2, -1))
+
+    return Instrument(name, measure, long_name="relative error of the network's own component")
+
+
 def spectral_peaks(target: Float[np.ndarray, " sample"], highest: int) -> list[int]:
     """Return the frequencies k in 1..highest at which |hat y| has a local peak.
 

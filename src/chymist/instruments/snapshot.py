@@ -19,7 +19,9 @@ class Snapshot:
 
     `place` lays a named array out for the lanes of this snapshot: a lane's dimensions come first
     and are flattened into one, whatever else it has follows; an array with no lane dimension is
-    returned as it is, to be shared by all lanes.
+    returned as it is, to be shared by all lanes. A named array is laid out once a training, so an
+    instrument may call `place` at every step. `parameters` are the training's own, which the next
+    update changes in place: copy what is to outlive the measurement.
     """
 
     step: int

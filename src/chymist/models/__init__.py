@@ -1,6 +1,16 @@
 """Networks that studies share: ordinary `torch.nn.Module`s that map (sample, feature) likewise."""
 
 from chymist.models.activations import ACTIVATIONS, Activation, activation
+from chymist.models.coordinate import (
+    ENCODINGS,
+    CoordinateMLP,
+    Encoding,
+    FourierFeatures,
+    Siren,
+    coordinate_network,
+    coordinate_start,
+    tangent_start,
+)
 from chymist.models.losses import sobolev
 from chymist.models.mlp import MLP, gaussian_start
 from chymist.models.two_layer import (
@@ -12,13 +22,21 @@ from chymist.models.two_layer import (
 
 __all__ = [
     "ACTIVATIONS",
-    "MLP",
     "Activation",
+    "CoordinateMLP",
+    "ENCODINGS",
+    "Encoding",
+    "FourierFeatures",
+    "MLP",
+    "Siren",
     "TwoLayer",
     "activation",
     "antisymmetric_start",
+    "coordinate_network",
+    "coordinate_start",
     "gaussian_circle_start",
     "gaussian_start",
     "sobolev",
     "stratified_circle_start",
+    "tangent_start",
 ]

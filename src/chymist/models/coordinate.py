@@ -7,12 +7,16 @@ number of cycles per picture.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Encoding = Literal["none", "basic", "positional", "gaussian", "siren"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 Scaling = Literal["standard", "tangent"]
 
 
@@ -140,10 +144,20 @@ class CoordinateMLP(nn.Module):
         return out if tangent else torch.sigmoid(out)
 
 
-def tangent_start(module: CoordinateMLP, generator: torch.Generator) -> None:
-    """Draw all weights from N(0, 1): the start of the scaling "tangent"."""
+def tangent_start(
+    module: CoordinateMLP, generator: torch.Generator, *, decay: float | None = None
+) -> None:
+    """Draw all weights from N(0, 1): the start of the scaling "tangent".
+
+    With `decay` the amplitudes of the Fourier features become j^-decay, j = 1, 2, ..., divided by
+    their root sum of squares, so that features have norm 1.
+    """
     for layer in module.layers:
         layer.weight.normal_(generator=generator)
+    if decay is not None:
+        size = module.encoding.amplitudes
+        size.copy_(torch.arange(1, len(size) + 1, dtype=size.dtype) ** -decay)
+        size.div_(size.norm())
 
 
 class Siren(nn.Module):
@@ -186,6 +200,38 @@ def siren_start(module: Siren, generator: torch.Generator) -> None:
     for layer in rest:
         edge = math.sqrt(6 / layer.in_features) / module.omega
         layer.weight.uniform_(-edge, edge, generator=generator)
+
+
+def coordinate_network(
+    encoding: Encoding, *, width: int, m: int, highest: float, depth: int = 3
+) -> CoordinateMLP | Siren:
+    """Build a network for pictures; all have about as many parameters as the Gaussian one.
+
+    "gaussian" has m frequencies and `depth` hidden layers of `width`; "positional" reaches up to
+    `highest` cycles per picture; the others are widened to match. "siren" has no sigmoid.
+    """
+    total = count_parameters(2 * m, width, depth)
+    match encoding:
+        case "none":
+            return CoordinateMLP(Centred(), matched_width(2, depth, total), depth)
+        case "basic":
+            return CoordinateMLP(basic(), matched_width(4, depth, total), depth)
+        case "positional":
+            return CoordinateMLP(positional(m, highest), width, depth)
+        case "gaussian":
+            return CoordinateMLP(gaussian(m), width, depth)
+        case "siren":
+            return Siren(matched_width(2, depth, total), depth)
+
+
+def coordinate_start(encoding: Encoding, sigma: float) -> Callable[..., None] | None:
+    """Start that belongs to `coordinate_network`; None means PyTorch's default.
+
+    `sigma` is the standard deviation of the Gaussian frequencies, in cycles per picture.
+    """
+    if encoding == "gaussian":
+        return partial(gaussian_frequencies, sigma=sigma)
+    return siren_start if encoding == "siren" else None
 
 
 def matched_width(inputs: int, depth: int, parameters: int) -> int:

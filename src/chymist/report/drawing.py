@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
-import xml.etree.ElementTree as ET  # noqa: S405  parses what the renderer wrote, no user's file
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,12 +39,12 @@ def inlined(spec: Mapping[str, Any], prefix: str, label: str, limit: int) -> Dra
     """Render a Vega-Lite specification as an element for a page.
 
     Identifiers in the SVG get `prefix`, since all figures of a page share one name space. An SVG
-    of more than `limit` bytes becomes a PNG.
+    of more than `limit` bytes becomes a PNG, reduced until it fits.
 
     Raises:
         ValueError: the specification cannot be rendered.
     """
-    root = ET.fromstring(render(dict(spec), "svg"))  # noqa: S314
+    root = ET.fromstring(render(dict(spec), "svg"))  # noqa: S314  the renderer's own text
     width = float(root.get("width", "480"))
     _clean(root, prefix)
     for name in ("width", "height"):
@@ -53,9 +54,26 @@ def inlined(spec: Mapping[str, Any], prefix: str, label: str, limit: int) -> Dra
     text = ET.tostring(root, encoding="unicode")
     if len(text.encode()) <= limit:
         return Drawing(Markup(text), width)  # noqa: S704  serialised, from allowed names only
-    data = base64.b64encode(render(dict(spec), "png")).decode("ascii")
+    data = base64.b64encode(_picture(render(dict(spec), "png"), limit * 3 // 4)).decode("ascii")
     picture = Markup('<img src="data:image/png;base64,{}" alt="{}">')
     return Drawing(picture.format(data, label), width)
+
+
+def _picture(png: bytes, limit: int) -> bytes:
+    """Take colours, then resolution, from a picture until it fits; never below a fifth."""
+    from PIL import Image
+
+    colours, share = 256, 1.0
+    smaller = png
+    while len(smaller) > limit and share > 0.2:
+        with Image.open(io.BytesIO(png)) as image:
+            size = (round(image.width * share), round(image.height * share))
+            reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        stream = io.BytesIO()
+        reduced.quantize(colours).save(stream, format="PNG", optimize=True)
+        smaller = stream.getvalue()
+        colours, share = 64, share * 0.7
+    return smaller
 
 
 def _clean(element: ET.Element, prefix: str) -> None:

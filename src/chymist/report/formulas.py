@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-import xml.etree.ElementTree as ET  # noqa: S405  serialises what is built here, parses nothing
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from latex2mathml.converter import convert_to_element
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 _ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "mroot": 2,
@@ -128,16 +128,17 @@ def _lines() -> MarkdownIt:
 
 
 def page(markdown: str) -> Markup:
-    """Render Markdown with formulas; its headings start at the third level.
+    r"""Render Markdown with formulas; its headings start at the third level.
 
     >>> page("Slope $-1$ <b>")
-    Markup('<p>Slope <math ...</math> &lt;b&gt;</p>\\n')
+    Markup('<p>Slope <math ...</math> &lt;b&gt;</p>\n')
     """
     reader = _pages()
     tokens = reader.parse(markdown)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1:]) + 2)}"
+    headings = [t for t in tokens if t.type in ("heading_open", "heading_close")]
+    shift = 3 - min((int(t.tag[1:]) for t in headings), default=3)
+    for token in headings:
+        token.tag = f"h{min(6, int(token.tag[1:]) + shift)}"
     return Markup(_html(reader, tokens))  # noqa: S704  the reader escapes what is not its own
 
 
@@ -188,4 +189,4 @@ def _html(reader: MarkdownIt, tokens: Sequence[Token]) -> str:
     return re.sub(r'<div class="math inline">(.*?)</div>', r"\1", text, flags=re.S)
 
 
-__all__ = ["escape", "line", "mathml", "page", "plain", "unread"]
+__all__ = ["line", "mathml", "page", "plain", "unread"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from calendar import month_name
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,10 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None, digits: int = 4, *, zeros: bool = False) -> str:
-    """Write a number with `digits` significant digits; `zeros` keeps those at the end.
+    r"""Write a number with `digits` significant digits; `zeros` keeps those at the end.
 
     >>> number(-0.123456), number(2.0), number(1.5e-7), number(0.5, zeros=True)
-    ('−0.1235', '2', '1.5\\xa0×\\xa010⁻⁷', '0.5000')
+    ('−0.1235', '2', '1.5\xa0×\xa010⁻⁷', '0.5000')
     """
     if value is None or math.isnan(value):
         return "missing"
@@ -44,7 +45,7 @@ def spread(interval: Interval) -> tuple[str, str, str]:
     """Write estimate, low and high alike, with enough digits to tell the ends apart.
 
     >>> spread(Interval(1.0, 0.99999, 1.00001, 0.95))
-    ('1.00000', '0.99999', '1.00001')
+    ('1.000000', '0.999990', '1.000010')
     """
     values = (interval.estimate, interval.low, interval.high)
     sizes = [_magnitude(v, 4) for v in values if v and math.isfinite(v)]
@@ -60,16 +61,16 @@ def spread(interval: Interval) -> tuple[str, str, str]:
 
 
 def percent(level: float) -> str:
-    """Write a level in per cent, rounded down: a level is never stated higher than it is.
+    r"""Write a level in per cent, rounded down: a level is never stated higher than it is.
 
     >>> [percent(level) for level in (0.95, 0.99375, 0.9999)]
-    ['95\\xa0%', '99.3\\xa0%', '99.99\\xa0%']
+    ['95\xa0%', '99.3\xa0%', '99.99\xa0%']
     """
-    decimals = 0 if abs(level * 100 - round(level * 100)) < 1e-9 else 1
-    while decimals and level < 1 and 1 - level < 10.0 ** -(decimals + 2) and decimals < 6:
+    decimals = 1
+    while level < 1 and 1 - level < 10.0 ** -(decimals + 2) * (1 - 1e-9) and decimals < 6:
         decimals += 1
     factor = 10.0**decimals
-    return f"{math.floor(level * 100 * factor + 1e-9) / factor:.{decimals}f}\u00a0%"
+    return _fixed(math.floor(level * 100 * factor + 1e-9) / factor, decimals, False) + "\u00a0%"
 
 
 def setting(value: Any) -> str:
@@ -112,9 +113,7 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     zone = (time.tzname() or "") if time.tzinfo else ""
-    months = ("January February March April May June July August September October November "
-              "December").split()
-    return f"{time.day} {months[time.month - 1]} {time.year}, {time:%H:%M} {zone}".strip()
+    return f"{time.day} {month_name[time.month]} {time.year}, {time:%H:%M} {zone}".strip()
 
 
 def _magnitude(value: float, digits: int) -> int:

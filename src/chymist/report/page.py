@@ -11,10 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from chymist.report import formulas, numbers, view
+from chymist.report.summary import bibtex
 
 
 def render_report(
-    manifest: Mapping[str, Any], outcome: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]
+    manifest: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    figures: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the report of a sealed run as a self-contained HTML document.
 
@@ -39,7 +42,7 @@ def render_report(
         parameters=view.parameters(manifest),
         references=view.references(manifest),
         install=_install(manifest["versions"]),
-        citation=_citation(manifest),
+        citation=bibtex(dict(manifest)),
         style=_style(),
     )
 
@@ -74,17 +77,3 @@ def _install(versions: Mapping[str, str]) -> str:
     # A local label (2.6.0+cpu) names a build that the index does not have.
     pins = " ".join(f'"{name}=={v.partition("+")[0]}"' for name, v in versions.items())
     return f"python -m pip install {pins}"
-
-
-def _citation(manifest: Mapping[str, Any]) -> str:
-    """Return a BibTeX entry for chymist at this version, with the study and the run."""
-    version, run = manifest["versions"].get("chymist", ""), manifest["id"]
-    return "\n".join([
-        "@software{chymist,",
-        "  author = {{The chymist developers}},",
-        "  title = {{chymist: a laboratory for the phenomena of deep learning}},",
-        f"  version = {{{version}}},",
-        f"  year = {{{manifest['started'][:4]}}},",
-        f"  note = {{Study {manifest['study']['slug']}, run {run}}},",
-        "}",
-    ])

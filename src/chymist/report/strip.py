@@ -93,7 +93,8 @@ def strip(
         top = i * (LANE + header)
         parts.append(_region(verdict, scale, top + header))
         if label:
-            parts.append(Markup("<text class='lane' x='0' y='{}'>{}</text>").format(top + 11, label))
+            name = Markup("<text class='lane' x='0' y='{}'>{}</text>")
+            parts.append(name.format(top + 11, label))
         parts.append(Markup("<g class='{}'>{}</g>").format(
             label or "experiment", _lane(row, scale, top + header + LANE / 2)))
     if axis:
@@ -140,9 +141,9 @@ def _lane(row: Row, scale: Ruler, middle: float) -> Markup:
 
 
 def _axis(scale: Ruler, top: float) -> Markup:
+    mark = Markup("<path class='tick' d='M{0:.1f},{1}v4'/><text x='{0:.1f}' y='{2}'>{3}</text>")
     marks = Markup().join(
-        Markup("<path class='tick' d='M{0:.1f},{1}v4'/><text x='{0:.1f}' y='{2}'>{3}</text>").format(
-            scale(value), top, top + 16, label)
+        mark.format(scale(value), top, top + 16, label)
         for value, label in zip(scale.ticks(), scale.labels(), strict=True)
     )
     return Markup("<g class='axis'><path class='tick' d='M0,{0}H{1}'/>{2}</g>").format(

@@ -14,7 +14,7 @@ from chymist.claims import Row, Verdict
 from chymist.report import formulas
 from chymist.report.drawing import Drawing, inlined
 from chymist.report.numbers import number, percent, setting, spread
-from chymist.report.strip import Ruler, ruler, strip
+from chymist.report.strip import ruler, strip
 
 FIGURES_BYTES = 2_000_000
 LARGEST_FIGURE = 400_000
@@ -138,7 +138,7 @@ def experiments(
             control_says=record["control"]["says"],
             changes=_changes(record["control"]["change"], manifest["parameters"]),
             control=tuple(_control(c, verdicts, anchors) for c in judged["control"]),
-            diverged=int(manifest.get("diverged", {}).get(name, 0)),
+            diverged=_diverged(manifest, name),
         ))
     return views
 
@@ -230,6 +230,12 @@ def _changes(
         (name, setting(parameters[name]) if name in parameters else "default", setting(value))
         for name, value in change.items()
     )
+
+
+def _diverged(manifest: Mapping[str, Any], name: str) -> int:
+    """Add up what is noted for an experiment ("line") or its parts ("line, control")."""
+    counts = manifest.get("diverged") or {}
+    return sum(int(n) for part, n in counts.items() if part.split(",")[0] == name)
 
 
 def _worst(statuses: Sequence[str]) -> str:

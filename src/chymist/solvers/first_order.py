@@ -21,9 +21,15 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Solver:
-    """What the training loop asks of an update rule."""
+    """What the training loop asks of an update rule.
+
+    `moments` says how many tensors of the parameters' size the state holds. A rule that is
+    `elementwise` updates each number by itself; it is handed all parameters of a lane as one row,
+    under one name, which is faster.
+    """
 
     moments: ClassVar[int] = 0
+    elementwise: ClassVar[bool] = False
 
     def numbers(self) -> dict[str, Number]:
         """Return the rule's numbers by name."""
@@ -52,6 +58,7 @@ class Solver:
 class GradientDescent(Solver):
     """w <- w - lr g. With minibatches this is stochastic gradient descent."""
 
+    elementwise: ClassVar[bool] = True
     lr: Number
 
     def update(
@@ -74,6 +81,7 @@ class Momentum(Solver):
     Nesterov: w <- w - lr (g + b m), with the new m.
     """
 
+    elementwise: ClassVar[bool] = True
     moments: ClassVar[int] = 1
     lr: Number
     momentum: Number = 0.9
@@ -103,6 +111,7 @@ class Momentum(Solver):
 class Adam(Solver):
     """Adam with bias correction, as in `torch.optim.Adam` (Kingma and Ba, ICLR 2015)."""
 
+    elementwise: ClassVar[bool] = True
     moments: ClassVar[int] = 2
     lr: Number = 1e-3
     beta1: Number = 0.9

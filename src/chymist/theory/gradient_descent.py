@@ -56,13 +56,13 @@ def time_to_learn(
 
 
 def sobolev(
-    eigenvalue: xr.DataArray, s: xr.DataArray | float, frequency: str = "band"
+    eigenvalue: xr.DataArray, s: xr.DataArray | float, frequency: str = "k"
 ) -> xr.DataArray:
     """Eigenvalues under the Sobolev loss, lambda_k (1 + k^2)^s, k the coordinate `frequency`.
 
     Exact where the kernel is rotation invariant, for then K and M share the Fourier basis.
 
-    >>> flat = xr.DataArray([1.0, 1.0], coords={"band": [1, 3]})
+    >>> flat = xr.DataArray([1.0, 1.0], coords={"k": [1, 3]})
     >>> sobolev(flat, 1.0).values.tolist()
     [2.0, 10.0]
     """
@@ -71,19 +71,24 @@ def sobolev(
     return weighted
 
 
-def largest_rate(kernel: xr.DataArray, s: xr.DataArray | float = 0.0) -> xr.DataArray:
-    """Largest eigenvalue of K M / n, beyond 2 / lr of which gradient descent diverges.
+def step_size(
+    kernel: xr.DataArray, s: xr.DataArray | float = 0.0, fraction: float = 0.75
+) -> xr.DataArray:
+    """Part `fraction` of the largest stable step, 2 / (largest eigenvalue of K M / n).
 
     `kernel` has dimensions (..., sample, other) over n samples evenly spaced on a period; M weighs
     frequency k by (1 + k^2)^s. Cost: an eigendecomposition of an n x n matrix for each kernel and s.
 
-    >>> float(largest_rate(xr.DataArray(np.diag([3.0, 1.0, 1.0]), dims=("sample", "other"))))
+    >>> float(step_size(xr.DataArray(3 * np.eye(3), dims=("sample", "other")), fraction=0.5))
     1.0
     """
-    return xr.apply_ufunc(
+    largest = xr.apply_ufunc(
         _largest, kernel.astype(float), s, input_core_dims=[["sample", "other"], []],
         vectorize=True,
     )  # fmt: skip
+    step: xr.DataArray = 2 * fraction / largest
+    step.attrs = {"long_name": "step size", "units": "1"}
+    return step
 
 
 def _largest(kernel: Float[ndarray, "n n"], s: float) -> float:
