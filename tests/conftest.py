@@ -2,8 +2,13 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from chymist.cli import execute
+
+# The first example pays for imports, and machines that run tests are shared.
+settings.register_profile("chymist", deadline=None)
+settings.load_profile("chymist")
 
 TINY = Path(__file__).parent / "studies" / "tiny.py"
 

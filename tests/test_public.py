@@ -23,7 +23,8 @@ HEAVY = ("torch", "pandas", "altair", "xarray", "scipy")
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["runs"], ["list", "--json"]])
 def test_quick_verbs_import_nothing_heavy(words, tmp_path):
     code = (
-        "import sys, json; from chymist.cli import execute; code = execute(json.loads(sys.argv[1]))\n"
+        "import sys, json; from chymist.cli import execute\n"
+        "code = execute(json.loads(sys.argv[1]))\n"
         f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run(

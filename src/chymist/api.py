@@ -23,8 +23,10 @@ def run(study: str | Path | Study, **options: Any) -> Run:
     Raises:
         ChymistError: see the exception tree in `chymist.errors`.
     """
-    found = study if isinstance(study, Study) else catalogue.find(str(study))
-    done = runner.run(found, **options)
+    if isinstance(study, Study):
+        done = runner.run(study, **options)
+    else:
+        done = runner.run(catalogue.find(str(study)), name=str(study), **options)
     write_report(done)
     return done
 

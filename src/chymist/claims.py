@@ -12,6 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -87,11 +88,8 @@ class Claim:
 
     def digest(self) -> str:
         """Digest of what decides the claim: statistic's source, region, centre, tolerance."""
-        try:
-            source = inspect.getsource(self.statistic)
-        except (OSError, TypeError):
-            source = repr(self.statistic)
-        text = "\n".join([source, repr(self.region), self.centre, repr(self.missing)])
+        decides = [repr(self.region), self.centre, repr(self.missing)]
+        text = "\n".join([_source(self.statistic), *decides])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -139,6 +137,17 @@ class Verdict:
         return cls(**{**record, "rows": rows})
 
 
+def _source(function: Callable[..., Any]) -> str:
+    """What a function computes, as text that is the same in every process."""
+    if isinstance(function, partial):
+        given = [repr(function.args), repr(sorted(function.keywords.items()))]
+        return "\n".join([_source(function.func), *given])
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return f"{function.__module__}.{getattr(function, '__qualname__', type(function))}"
+
+
 def judge(claim: Claim, data: xr.Dataset) -> Verdict:
     """Evaluate a claim on measured data.
 
@@ -155,7 +164,8 @@ def judge(claim: Claim, data: xr.Dataset) -> Verdict:
     others = [d for d in values.dims if d != "seed"]
     flat = values.stack(point=others) if others else values.expand_dims("point")
     flat = flat.transpose("point", "seed")
-    level = stats.simultaneous(LEVEL, flat.sizes["point"])
+    # A dimension may be empty (one network, nothing to compare it with): no row, inconclusive.
+    level = stats.simultaneous(LEVEL, max(1, flat.sizes["point"]))
     rows = tuple(
         _judge_row(claim, np.asarray(flat[i], dtype=float), _where(values, others, i), level)
         for i in range(flat.sizes["point"])

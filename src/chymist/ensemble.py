@@ -27,7 +27,7 @@ from chymist.instruments import Instrument
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.solvers import Solver
-from chymist.stacked import stacked_forward
+from chymist.stacked import stacked_forward, without_values
 from chymist.training import (
     Part,
     Progress,
@@ -90,7 +90,7 @@ class Ensemble:
         like = self._like()
         values = self.lanes.place(x) if isinstance(x, xr.DataArray) else x
         placed = torch.as_tensor(values, dtype=like.dtype, device=like.device)
-        forward = stacked_forward(self.module)
+        forward = stacked_forward(self.module, placed.shape[-1])
         size = max(2, int(self.memory / max(1.0, self._saved_bytes(x))))
         parts = []
         with torch.no_grad():
@@ -164,7 +164,8 @@ class Ensemble:
 
         Raises:
             ValueError: x or y is not (sample, feature) beside its lanes, they differ in their
-                number of samples, the batch is larger than the data, or two coordinates disagree.
+                number of samples, the batch is larger than the data, two coordinates disagree, or
+                two instruments have one name, or a dimension named as a lane dimension is.
         """
         keywords = loss.keywords if isinstance(loss, partial) else {}
         numbers = {**solver.numbers(), **keywords}
@@ -175,17 +176,19 @@ class Ensemble:
         if batch is not None and not 1 <= batch <= samples:
             raise ValueError(f"batch {batch} cannot be drawn from {samples} samples")
         whole = self.spread(self.lanes.joined(arrays))
+        _distinct(record, whole.lanes)
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
         task = Task(
             whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
             solver, loss, x, y, steps, batch, due,
         )  # fmt: skip
-        workers = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
         saved = whole._saved_bytes(x)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         in_step = 2.0 * saved * (batch or samples) / samples
         held = max(in_step, saved) + weights * (3 + solver.moments)
-        split = groups(len(whole.lanes), held, self.memory, workers)
+        split = groups(len(whole.lanes), held, self.memory)
+        threads = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
+        workers = min(threads, max(1, int(self.memory / (held * max(map(len, split))))))
         parts = train_groups(task, split, workers, self.progress)
         return _join(whole, parts, record, steps)
 
@@ -215,7 +218,7 @@ class Ensemble:
         ):
             # The outputs keep what is saved alive, so no two tensors count under one address.
             buffers = {n: b[:1] for n, b in self.buffers.items()}
-            out = stacked_forward(self.module)(first, buffers, x)
+            out = stacked_forward(self.module, x.shape[-1])(first, buffers, x)
         return float(sum(saved.values()) + out.numel() * out.element_size())
 
 
@@ -257,7 +260,7 @@ def initialise(
         raise ValueError(f"{type(modules[0]).__name__} has no parameter to train")
     states = [{**dict(m.named_parameters()), **dict(m.named_buffers())} for m in modules]
     return Ensemble(
-        module=modules[0].to("meta"),
+        module=without_values(modules[0]),
         parameters={n: _stack(states, n).to(device) for n in states[0] if n in trained},
         buffers={n: _stack(states, n).to(device) for n in states[0] if n not in trained},
         lanes=lanes,
@@ -267,6 +270,19 @@ def initialise(
 
 def _stack(states: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
     return torch.stack([state[name].detach() for state in states])
+
+
+def _distinct(record: Iterable[Instrument], lanes: Lanes) -> None:
+    names = [instrument.name for instrument in record]
+    for instrument in record:
+        if names.count(instrument.name) > 1:
+            raise ValueError(f"two instruments are called {instrument.name}; give each a name")
+        shared = set(instrument.dims) & {*lanes.dims, "step"}
+        if shared or instrument.name in {*lanes.dims, "step", "diverged_at"}:
+            raise ValueError(
+                f"instrument {instrument.name} uses the name of a lane dimension or of the step: "
+                f"{', '.join(sorted(shared)) or instrument.name}"
+            )
 
 
 def _samples(data: Tensor | xr.DataArray, name: str) -> int:

@@ -31,11 +31,13 @@ def machine() -> dict[str, Any]:
 
 
 def source(function: Callable[..., Any]) -> dict[str, str]:
-    """Return module and digest of the file that defines a function."""
+    """Return module (a user's file: its name) and digest of the file that defines a function."""
     module = sys.modules.get(function.__module__)
     path = getattr(module, "__file__", None)
     digest = sha256(Path(path)) if path and Path(path).is_file() else ""
-    return {"module": function.__module__, "sha256": digest}
+    installed = function.__module__.partition(".")[0] in sys.modules and "." in function.__module__
+    name = function.__module__ if installed or not path else Path(path).name
+    return {"module": name, "sha256": digest}
 
 
 def _processor() -> str:

@@ -1,53 +1,58 @@
 """The forward pass of many networks at once, from stacked parameters (lane, ...).
 
-A module whose forward is made of linear layers, functions that act element by element, and joins
-along the features is rewritten for stacked parameters: its graph is traced once, each linear layer
-becomes one batched matrix product. Every other module is vectorised by `torch.vmap`, which is
-slower but takes anything without randomness or data-dependent control flow.
+A module whose forward is made of linear layers, matrix products, functions that act element by
+element, and joins along the features is rewritten for stacked parameters: the calls it makes are
+recorded once, each linear layer becomes one batched matrix product. Every other module is
+vectorised by `torch.vmap`, which is slower but takes anything without randomness or data-dependent
+control flow.
 """
 
 from __future__ import annotations
 
 import copy
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 """(parameters, buffers, x) -> outputs (lane, sample, feature); x is (sample, feature) if shared."""
 
-_ELEMENTWISE_FUNCTIONS = {
-    operator.add, operator.mul, operator.neg, operator.pow, operator.sub, operator.truediv,
-    torch.abs, torch.add, torch.cos, torch.div, torch.exp, torch.maximum, torch.minimum, torch.mul,
-    torch.neg, torch.pow, torch.relu, torch.sigmoid, torch.sin, torch.square, torch.sub, torch.tanh,
-    nn.functional.elu, nn.functional.gelu, nn.functional.leaky_relu, nn.functional.relu,
-    nn.functional.sigmoid, nn.functional.silu, nn.functional.softplus, nn.functional.tanh,
+_ELEMENTWISE = {
+    "__rdiv__", "__rpow__", "__rsub__", "abs", "add", "cos", "div", "elu", "exp", "gelu",
+    "leaky_relu", "maximum", "minimum", "mul", "neg", "pow", "relu", "sigmoid", "silu", "sin",
+    "softplus", "sqrt", "square", "sub", "tanh", "true_divide",
 }  # fmt: skip
-_ELEMENTWISE_METHODS = {
-    "abs", "add", "cos", "div", "exp", "mul", "neg", "pow", "relu", "sigmoid", "sin", "square",
-    "sub", "tanh",
-}  # fmt: skip
-_ELEMENTWISE_MODULES = (
-    nn.ELU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
-)  # fmt: skip
 
 
-def stacked_forward(module: nn.Module, *, training: bool = False) -> Forward:
-    """Return the forward pass of stacked copies of a module; not to be shared between threads.
+def stacked_forward(module: nn.Module, features: int, *, training: bool = False) -> Forward:
+    """Return the forward pass of stacked copies of a module on inputs with so many features.
 
-    With `training` its backward pass is faster, and it cannot be transformed by `torch.func`.
+    The result is not to be shared between threads. With `training` its backward pass is faster, and
+    `torch.func` cannot transform it.
     """
-    return _rewritten(module, _Linear.apply if training else _linear) or _vectorised(module)
+    linear = _Linear.apply if training else _linear
+    return _rewritten(module, features, linear) or _vectorised(module)
+
+
+def without_values(module: nn.Module) -> nn.Module:
+    """Return a copy of a module whose tensors have shapes only; what is shared stays shared."""
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad)
+        for p in module.parameters()
+    }
+    memo |= {id(b): torch.empty_like(b, device="meta") for b in module.buffers()}
+    return copy.deepcopy(module, memo)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None:
         return torch.bmm(x, weight.mT)
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+    return torch.baddbmm(bias, x, weight.mT)
 
 
 class _Linear(torch.autograd.Function):
@@ -73,7 +78,7 @@ class _Linear(torch.autograd.Function):
         if for_weight:
             left = outputs <= inputs
             weight_grad = torch.bmm(out.mT, x) if left else torch.bmm(x.mT, out).mT
-        return x_grad, weight_grad, out.sum(1) if for_bias else None
+        return x_grad, weight_grad, out.sum(1, keepdim=True) if for_bias else None
 
 
 def _vectorised(module: nn.Module) -> Forward:
@@ -93,133 +98,137 @@ def _vectorised(module: nn.Module) -> Forward:
     return forward
 
 
-Step = Callable[[dict[Any, Any], Mapping[str, Tensor]], Tensor]
+class _Recorder(TorchFunctionMode):
+    """Records the calls of PyTorch functions in this thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, out))
+        return out
 
 
-def _rewritten(module: nn.Module, linear: Callable[..., Tensor]) -> Forward | None:
-    """Rewrite a module for stacked parameters, or return None if it holds something unknown.
+@dataclass(frozen=True)
+class _Step:
+    """One call on stacked values: takes those at `uses` from a list, appends its own."""
 
-    In the module's own forward every value is (sample, feature); stacked, it is
-    (lane, sample, feature). Parameters enter in that form too, so that they broadcast likewise.
+    function: Callable[..., Tensor]
+    uses: tuple[int, ...]
+
+
+def _rewritten(
+    module: nn.Module, features: int, linear: Callable[..., Tensor]
+) -> Forward | None:
+    """Rewrite a module for stacked parameters, or return None if it calls something unknown.
+
+    In the module's own forward, values are matrices, (sample, feature) above all; stacked, they are
+    (lane, sample, feature). Smaller parameters enter as matrices too, so that they broadcast
+    likewise.
     """
-    if any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
-        return None
+    module = without_values(module)
+    states = dict(module.named_parameters()) | dict(module.named_buffers())
+    x = torch.empty(3, features, dtype=next(iter(states.values())).dtype, device="meta")
     try:
-        graph = fx.Tracer().trace(module)
+        with _Recorder() as recorder:
+            out = module(x)
     except Exception:
-        # Whatever stops the tracer (control flow, unusual code) is left to vmap.
+        # Whatever a tensor without values cannot do (control flow, unusual code) is left to vmap.
         return None
-    known = dict(module.named_parameters()) | dict(module.named_buffers())
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    [last] = next(node for node in graph.nodes if node.op == "output").args
-    inner = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
-    made = [_step(module, node, known, linear) for node in inner]
-    if len(inputs) != 1 or not isinstance(last, fx.Node) or None in made:
+    names = [n for n, tensor in states.items() if tensor.ndim <= 2]
+    place = {id(x): 0} | {id(states[n]): 1 + i for i, n in enumerate(names)}
+    steps: list[_Step] = []
+    for function, args, options, made in recorder.calls:
+        step = _step(function, args, options, place, linear)
+        if step is None:
+            return None
+        place[id(made)] = 1 + len(names) + len(steps)
+        steps.append(step)
+    if id(out) not in place or out.ndim != 2:
         return None
-    steps = [(node, step) for node, step in zip(inner, made, strict=True) if step]
-    freed = _last_uses(steps, last)
+    last = place[id(out)]
+    padding = [(1,) * (2 - states[n].ndim) for n in names]
+    fresh = 1 + len(names)
+    # Values are dropped after their last use, so that as little as possible is held at a time.
+    used = {place: number for number, step in enumerate(steps) for place in step.uses}
+    dropped = [[p for p in step.uses if p >= fresh and used[p] == number and p != last]
+               for number, step in enumerate(steps)]
 
     def forward(
         parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
     ) -> Tensor:
         state = {**parameters, **buffers}
         lanes = len(next(iter(state.values())))
-        values: dict[Any, Any] = {inputs[0]: x if x.ndim == 3 else x.expand(lanes, *x.shape)}
-        for (node, step), done in zip(steps, freed, strict=True):
-            values[node] = step(values, state)
-            for used in done:
-                del values[used]
+        values: list[Any] = [x if x.ndim == 3 else x.expand(lanes, *x.shape)]
+        for name, missing in zip(names, padding, strict=True):
+            stacked = state[name]
+            values.append(stacked.view(lanes, *missing, *stacked.shape[1:]) if missing else stacked)
+        for step, done in zip(steps, dropped, strict=True):
+            values.append(step.function(*[values[place] for place in step.uses]))
+            for place in done:
+                values[place] = None
         out: Tensor = values[last]
         return out
 
     return forward
 
 
-def _last_uses(steps: list[tuple[fx.Node, Step]], last: fx.Node) -> list[list[fx.Node]]:
-    seen = {last}
-    freed: list[list[fx.Node]] = []
-    for node, _ in reversed(steps):
-        fresh = [used for used in dict.fromkeys(node.all_input_nodes) if used not in seen]
-        seen.update(fresh)
-        freed.append(fresh)
-    return freed[::-1]
-
-
 def _step(
-    module: nn.Module, node: fx.Node, known: Mapping[str, Tensor], linear: Callable[..., Tensor]
-) -> Step | None:
-    """Return what a node of the graph does to stacked values, or None if that is not known."""
-    if node.op == "get_attr":
-        return _parameter(node.target, known)
-    if node.op == "call_module":
-        layer = module.get_submodule(str(node.target))
-        if type(layer) is nn.Linear:
-            return _layer(node, layer, known, linear)
-        if type(layer) in _ELEMENTWISE_MODULES and not getattr(layer, "inplace", False):
-            return _elementwise(node, layer)
-    if node.op == "call_function":
-        if node.target in _ELEMENTWISE_FUNCTIONS:
-            return _elementwise(node, node.target)
-        if node.target is torch.cat:
-            return _joined(node)
-    if node.op == "call_method" and node.target in _ELEMENTWISE_METHODS:
-        return _elementwise(node, operator.methodcaller)
+    function: Any,
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    place: Mapping[int, int],
+    linear: Callable[..., Tensor],
+) -> _Step | None:
+    """Return what a call does to stacked values, or None if that is not known."""
+    name = getattr(function, "__name__", "")
+    if name == "cat" and options.get("dim", args[1] if len(args) > 1 else 0) in (-1, 1):
+        return _on_matrices(lambda *parts: torch.cat(parts, dim=-1), args[0], place)
+    if name == "matmul" and not options:
+        return _on_matrices(torch.matmul, args, place)
+    if name == "__get__" and function.__self__ in (Tensor.T, Tensor.mT):
+        return _on_matrices(lambda matrix: matrix.mT, args[:1], place)
+    if name == "linear":
+        x, weight, bias = (*args, options.get("bias"))[:3]
+        if bias is None:
+            return _on_matrices(lambda x, w: linear(x, w, None), (x, weight), place)
+        if id(bias) in place:
+            step = _on_matrices(linear, (x, weight), place)
+            return step and _Step(linear, (*step.uses, place[id(bias)]))
+    if name in _ELEMENTWISE and not options.get("inplace"):
+        return _elementwise(function, args, options, place)
     return None
 
 
-def _parameter(target: Any, known: Mapping[str, Tensor]) -> Step | None:
-    if target not in known or known[target].ndim > 2:
+def _on_matrices(
+    function: Callable[..., Tensor], args: Sequence[Any], place: Mapping[int, int]
+) -> _Step | None:
+    if not all(isinstance(a, Tensor) and a.ndim == 2 and id(a) in place for a in args):
         return None
-    missing = (1,) * (2 - known[target].ndim)
-
-    def step(values: dict[Any, Any], state: Mapping[str, Tensor]) -> Tensor:
-        stacked = state[target]
-        return stacked.reshape(len(stacked), *missing, *stacked.shape[1:])
-
-    return step
+    return _Step(function, tuple(place[id(a)] for a in args))
 
 
-def _layer(
-    node: fx.Node, layer: nn.Linear, known: Mapping[str, Tensor], linear: Callable[..., Tensor]
-) -> Step | None:
-    weight, bias, source = f"{node.target}.weight", f"{node.target}.bias", node.args[0]
-    # A parameter shared by two layers has one name only.
-    if weight not in known or (layer.bias is not None and bias not in known) or node.kwargs:
+def _elementwise(
+    function: Any, args: Sequence[Any], options: Mapping[str, Any], place: Mapping[int, int]
+) -> _Step | None:
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    constants = [*(a for a in args if not isinstance(a, Tensor)), *options.values()]
+    if not all(id(a) in place for a in tensors):
         return None
-    if layer.bias is None:
-        return lambda values, state: linear(values[source], state[weight], None)
-    return lambda values, state: linear(values[source], state[weight], state[bias])
-
-
-def _elementwise(node: fx.Node, function: Any) -> Step | None:
-    operands = [*node.args, *node.kwargs.values()]
-    if node.kwargs.get("inplace") or node.kwargs.get("out") is not None:
+    if not all(a is None or isinstance(a, bool | int | float | str) for a in constants):
         return None
-    if not all(isinstance(a, fx.Node | bool | int | float | str) for a in operands):
-        return None
-    if any(isinstance(a, fx.Node) for a in node.kwargs.values()):
-        return None
-    if function is operator.methodcaller:
-        name = str(node.target)
+    uses = tuple(place[id(a)] for a in tensors)
+    if not options and len(tensors) == len(args):
+        return _Step(function, uses)
+    pattern = [None if isinstance(a, Tensor) else (a,) for a in args]
 
-        def function(first: Tensor, *rest: Any, **options: Any) -> Any:
-            return getattr(first, name)(*rest, **options)
+    def call(*values: Tensor) -> Tensor:
+        given = iter(values)
+        out: Tensor = function(*[next(given) if p is None else p[0] for p in pattern], **options)
+        return out
 
-    args, options = node.args, dict(node.kwargs)
-    if len(args) == 1 and not options:
-        [only] = args
-        return lambda values, state: function(values[only])
-    taken = [(a, isinstance(a, fx.Node)) for a in args]
-    return lambda values, state: function(
-        *(values[a] if is_value else a for a, is_value in taken), **options
-    )
-
-
-def _joined(node: fx.Node) -> Step | None:
-    parts = node.args[0]
-    dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-    if not isinstance(parts, list | tuple) or dim not in (-1, 1):
-        return None
-    if not all(isinstance(part, fx.Node) for part in parts):
-        return None
-    return lambda values, state: torch.cat([values[part] for part in parts], dim=-1)
+    return _Step(call, uses)

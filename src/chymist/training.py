@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 CACHE = 3 * 2**20
 """Bytes a group should hold: about a core's second-level cache and its share of the third."""
 WORTH_SPLITTING = 2**19
-"""Bytes below which a second thread costs more than it brings."""
+"""Bytes below which a second group costs more than a second thread brings."""
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -76,15 +76,16 @@ class Stopped(Exception):
     """The training was told to stop."""
 
 
-def groups(lanes: int, bytes_a_lane: float, memory: float, workers: int) -> list[Tensor]:
-    """Split lanes into groups of at least two that fit the cache and, all at once, the memory.
+def groups(lanes: int, bytes_a_lane: float, memory: float) -> list[Tensor]:
+    """Split lanes into groups of at least two that fit the cache and the memory.
 
-    A group of one would take another matrix-product path, and its lane would feel its packing.
+    A group of one would take another matrix-product path, and its lane would feel its packing. The
+    number of threads has no say: the same lanes are packed alike on every machine.
     """
     total = lanes * bytes_a_lane
-    count = math.ceil(total / min(CACHE, memory / workers))
+    count = math.ceil(total / min(CACHE, memory))
     if total > WORTH_SPLITTING:
-        count = workers * math.ceil(max(count, 1) / workers)
+        count = 2 * math.ceil(max(count, 1) / 2)
     count = max(1, min(count, lanes // 2))
     return [torch.as_tensor(rows) for rows in np.array_split(np.arange(lanes), count)]
 
@@ -174,19 +175,20 @@ class _Loop:
         self.pick = self.rows.to(task.like.device)
         shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
         self.flat = torch.cat([p[self.pick].flatten(1) for p in task.parameters.values()], dim=1)
-        pieces = self.flat.split([shape.numel() for shape in shapes.values()], dim=1)
+        pieces = torch.split(self.flat, [shape.numel() for shape in shapes.values()], dim=1)
         self.fixed = {
             n: piece.view(-1, *shape)
             for (n, shape), piece in zip(shapes.items(), pieces, strict=True)
         }
         self.parameters = {n: p.detach().requires_grad_() for n, p in self.fixed.items()}
         self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
-        self.forward = stacked_forward(task.module, training=True)
-        self.predict = stacked_forward(task.module)
         self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
         self.x, self.y = self.place(task.x), self.place(task.y)
         if self.y.ndim == 2 and self.x.ndim == 3:
             self.y = self.y.expand(len(self.rows), *self.y.shape)
+        features = self.x.shape[-1]
+        self.forward = stacked_forward(task.module, features, training=True)
+        self.predict = stacked_forward(task.module, features)
         self.losses = self._losses(task.loss)
         self.numbers = {
             n: self._number(v) for n, v in task.solver.numbers().items() if v is not None

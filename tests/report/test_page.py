@@ -138,7 +138,8 @@ def test_tells_the_result_in_words(manifest: Record, outcome: Record, figures: R
     assert page.text.count("(95 %)") == 3
     assert page.text.count("(98.3 %)") == 6
     for words in ("changed from 64", "01JDC2M4Q8R6T0V9W3X5Y7Z1AB", "above 0.6", "0.8 to 1.25",
-                  '"torch==2.6.0"', manifest["command"], "@misc{chymist-01JDC2M4Q8R6T0V9W3X5Y7Z1AB", "arXiv:1901.06523",
+                  '"torch==2.6.0"', manifest["command"], "@misc{chymist-01JDC2M4Q8R6T0V9W3X5Y7Z1AB",
+                  "arXiv:1901.06523",
                   "@misc{jacot2018neural", "1 min 3 s", "23 November 2025, 04:36 UTC"):
         assert words in page.text, words
     assert "scale 1 → 30" in page.text
@@ -174,13 +175,15 @@ def test_says_exploratory_diverged_missing_input_and_sweep(
     manifest: Record, outcome: Record, figures: Record
 ) -> None:
     manifest |= {
-        "exploratory": True, "diverged": {"line, treatment": 2, "line, control": 1}, "sweep": {"width": [32, 64]},
+        "exploratory": True, "diverged": {"line, treatment": 2, "line, control": 1},
+        "sweep": {"width": [32, 64]},
         "input": {"name": "mine.csv", "sha256": "12" * 32, "says": "columns x, y"},
     }
     row = outcome["experiments"]["line"]["claims"][2]["rows"][0]
     row["values"][2], row["interval"] = None, None
     page = Page(render_report(manifest, outcome, figures))
-    for words in ("Exploratory.", "3 networks diverged.", "2 in line, treatment", "mine.csv", "12" * 32, "1 of 8 seeds",
+    for words in ("Exploratory.", "3 networks diverged.", "2 in line, treatment",
+                  "mine.csv", "12" * 32, "1 of 8 seeds",
                   "missing", "fewer than two values", "32, 64", "swept"):
         assert words in page.text, words
 

@@ -3,9 +3,19 @@
 import xarray as xr
 
 from chymist import (
-    Axis, Claim, Control, Experiment, Field, Figure, Input, Params, Study, between, references,
+    Axis,
+    Claim,
+    Control,
+    Experiment,
+    Field,
+    Figure,
+    Input,
+    Params,
+    Study,
+    between,
+    figures,
+    references,
 )
-from chymist import figures
 from chymist.data.signals import signal
 
 
@@ -16,8 +26,9 @@ class TinyParams(Params):
 
 
 def experiment(p, bench):
-    values = bench.draw("values", lambda rng: xr.DataArray(p.centre + 0.1 * rng.normal(size=p.width),
-                                                           dims="sample"))
+    values = bench.draw(
+        "values", lambda rng: xr.DataArray(p.centre + 0.1 * rng.normal(size=p.width), dims="sample")
+    )
     if bench.input is not None:
         values = values + 0 * float(bench.input.y.sum())
     mean = values.mean("sample")

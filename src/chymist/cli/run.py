@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,21 +65,19 @@ def run_(
         Print the verdicts as JSON.
     """
     study, data = _study_for(study, data)
-    found = catalogue.find(study)
     sweeps = dict(_sweep(item) for item in sweep or [])
     from chymist import api, report
     from chymist.cli.show import print_outcome
 
     with _progress() as observe:
         done = api.run(
-            found,
+            study,
             preset=preset,
             data=data,
             lab=lab,
             sweep=sweeps,
             threads=threads,
             device=device,
-            command=_command(),
             observe=observe,
             **parameters,
         )
@@ -118,12 +115,6 @@ def _sweep(item: str) -> tuple[str, tuple[str, ...]]:
     if not sign or not name or not parts:
         raise UsageError(f"cannot read --sweep {item}", "write --sweep name=value,value")
     return name.strip(), parts
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join(["chymist", *sys.argv[1:]])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ sRGB-coded values (Rec. 601 weights), as for JPEG; values are not made linear in
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,12 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            # Our own limit lies below Pillow's, so its warning would say the same thing twice.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-        with opened:
-            _refuse_unfit(path, opened)
-            # Some writers leave EXIF that cannot be parsed; then there is no rotation to apply.
-            opened.load()
-            upright = ImageOps.exif_transpose(opened)
-            grey = _grey(path, upright)
+            # Pillow warns of size, for which there is a lower limit here, and of odd metadata.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as opened:
+                _refuse_unfit(path, opened)
+                opened.load()
+                grey = _grey(path, ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError:
         raise _too_large(path) from None
     except UnidentifiedImageError:
@@ -62,13 +60,9 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
         # Pillow raises any of these on damaged data; what it says names the damage.
         raise BadInput(f"{path.name} cannot be read to its end: {error}",
                        "the file is cut short or damaged; export it again") from None
-    side = min(grey.size)
-    left, top = (grey.width - side) / 2, (grey.height - side) / 2
-    size = size or min(side, KEPT)
-    square = grey.resize(
-        (size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side)
-    )
-    return np.clip(np.asarray(square, dtype=float) / 255, 0, 1)
+    square = _central_square(np.asarray(grey) / np.float32(255))
+    values = area_average(square, size or min(len(square), KEPT)).astype(float)
+    return values.clip(0, 1)
 
 
 def picture(path: Path) -> xr.Dataset:
@@ -104,10 +98,14 @@ def _photograph(name: str) -> Float[ndarray, "side side"]:
     from sklearn.datasets import load_sample_image
 
     grey = Image.fromarray(load_sample_image(f"{name}.jpg")).convert("L")
-    values = np.asarray(grey, dtype=float) / 255
+    return _central_square(np.asarray(grey, dtype=float) / 255)
+
+
+def _central_square(values: Float[ndarray, "rows columns"]) -> Float[ndarray, "side side"]:
     side = min(values.shape)
     top, left = ((n - side) // 2 for n in values.shape)
-    return values[top : top + side, left : left + side]
+    square: ndarray[Any, Any] = values[top : top + side, left : left + side]
+    return square
 
 
 def area_average(
@@ -120,7 +118,8 @@ def area_average(
     >>> area_average(np.arange(9.0).reshape(3, 3), 1)
     array([[4.]])
     """
-    rows, columns = (_shares(n, size) for n in values.shape)
+    # In single precision if the values are: a large photograph would need twice the memory.
+    rows, columns = (_shares(n, size).astype(values.dtype) for n in values.shape)
     averaged: ndarray[Any, Any] = rows @ values @ columns.T
     return averaged
 
@@ -132,7 +131,8 @@ def pixel_grid(size: int) -> Float[ndarray, "pixel axis"]:
     [[0.0, 0.0], [0.0, 0.5], [0.5, 0.0], [0.5, 0.5]]
     """
     place = np.arange(size) / size
-    return np.stack(np.meshgrid(place, place, indexing="ij"), axis=-1).reshape(-1, 2)
+    grid: ndarray[Any, Any] = np.stack(np.meshgrid(place, place, indexing="ij"), axis=-1)
+    return grid.reshape(-1, 2)
 
 
 def split_pixels(
@@ -178,14 +178,17 @@ def flat_spectrum(
     return _spectrum_of(size, lambda k: (k < highest).astype(float), generator)
 
 
-def _spectrum_of(size: int, amplitude: Any, generator: np.random.Generator) -> Any:
+def _spectrum_of(
+    size: int, amplitude: Callable[[Any], Any], generator: np.random.Generator
+) -> Float[ndarray, "size size"]:
     frequency = np.fft.fftfreq(size, 1 / size)
     radius = np.hypot(frequency[:, None], frequency[None, :])
     wanted = np.where(radius > 0, amplitude(np.maximum(radius, 1.0)), 0.0)
     # The spectrum of real noise has the symmetry that makes the result real; keep its phases only.
     noise = np.fft.fft2(generator.standard_normal((size, size)))
     values = np.fft.ifft2(wanted * noise / np.abs(noise)).real
-    return 0.5 + 0.4 * values / np.abs(values).max()
+    scaled: ndarray[Any, Any] = 0.5 + 0.4 * values / np.abs(values).max()
+    return scaled
 
 
 def _shares(old: int, new: int) -> Float[ndarray, "new old"]:

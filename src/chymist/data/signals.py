@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
+from numpy import ndarray
 
 from chymist.errors import BadInput
 
@@ -33,7 +35,8 @@ def signal(path: Path | str) -> xr.Dataset:
 
     Raises:
         BadInput: no such file, not UTF-8, empty, over 64 MiB, a row that is not two finite numbers,
-            x that repeats or decreases, fewer than 16 rows, or y constant.
+            x that repeats or decreases, fewer than 16 rows, y constant, or fewer than two peaks in
+            its spectrum up to a quarter of the points: one frequency alone has no order.
     """
     path = Path(path)
     rows = list(_rows(path))
@@ -46,9 +49,10 @@ def signal(path: Path | str) -> xr.Dataset:
     even = np.linspace(place[0], place[-1], n, endpoint=False)
     y = np.interp(even, place, height)
     size = np.abs(height).max()
-    if np.ptp(y) <= 1e-9 * size:
+    if np.ptp(height) <= 1e-9 * size:
         raise BadInput(f"{path.name}: y is constant ({height[0]:g})",
                        "give a signal that varies")  # fmt: skip
+    _refuse_without_peaks(path, y - y.mean())
     data = xr.Dataset(
         {
             "x": ("sample", 2 * np.pi * np.arange(n) / n - np.pi),
@@ -72,7 +76,7 @@ def _rows(path: Path) -> Iterator[tuple[int, float, float]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
         if len(cells) != 2:
             raise BadInput(f"{path.name}, row {number} has {_counted(len(cells), 'column')}",
                            "each row needs two: x and y, separated by a comma")  # fmt: skip
@@ -108,25 +112,41 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(path: Path, row: int, cell: str) -> float:
+    shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
     if not _is_number(cell):
-        shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
         raise BadInput(f"{path.name}, row {row}: {shown!r} is not a number",
                        "only the first row may be a header")  # fmt: skip
     value = float(cell)
     if not math.isfinite(value) or abs(value) > BOUND:
-        raise BadInput(f"{path.name}, row {row}: {cell} is not a usable number",
-                       f"allowed: finite, from {-BOUND:g} to {BOUND:g}; remove the row")  # fmt: skip
+        raise BadInput(f"{path.name}, row {row}: {shown} cannot be used",
+                       f"allowed: finite, from {-BOUND:g} to {BOUND:g}")  # fmt: skip
     return value
 
 
 def _refuse_disorder(path: Path, rows: list[tuple[int, float, float]]) -> None:
-    for (_, before, _), (number, x, _) in zip(rows[:-1], rows[1:], strict=True):
+    for (_, before, _), (number, x, _) in pairwise(rows):
         if x == before:
             raise BadInput(f"{path.name}, row {number}: x = {x:g} is repeated",
                            "give each x once")  # fmt: skip
         if x < before:
             raise BadInput(f"{path.name}, row {number}: x = {x:g} follows {before:g}",
                            "sort the rows by x")  # fmt: skip
+
+
+def _refuse_without_peaks(path: Path, y: Float[ndarray, " sample"]) -> None:
+    from scipy.signal import find_peaks
+
+    spectrum = np.abs(np.fft.rfft(y))
+    # Without its mean a signal has nothing at k = 0, so k = 1 can be a peak as any other.
+    low = spectrum[: len(y) // 4 + 2]
+    # What is 10^-6 of the whole is rounding of a file's few digits.
+    peaks, _ = find_peaks(low, height=max(0.1 * low[:-1].max(), 1e-6 * spectrum.max()))
+    if len(peaks) < 2:
+        found = f"one peak (k = {peaks[0]})" if len(peaks) else "no peak"
+        raise BadInput(
+            f"{path.name}: the spectrum has {found} up to k = {len(y) // 4}",
+            "give a signal of two frequencies or more, sampled densely enough",
+        )
 
 
 def _counted(number: int, what: str) -> str:

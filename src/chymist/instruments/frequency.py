@@ -70,8 +70,8 @@ def own_error(target: xr.DataArray, name: str = "error") -> Instrument:
     """Error of each network's own component, |sum_j (f_j - y_j) y_j| / sum_j y_j^2. Unit 1.
 
     `target` has dimensions (*lanes, sample, feature). For y_j = A cos(2 pi k j / n) this is the
-    relative error of one Fourier coefficient, whatever leaks into other frequencies; 1 where nothing
-    of it has been learnt. Cost: two sums a lane and recording.
+    relative error of one Fourier coefficient, whatever leaks into others; 1 where nothing of it has
+    been learnt. Cost: two sums a lane and recording.
 
     Raises:
         ValueError: a target is zero everywhere.

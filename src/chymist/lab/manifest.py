@@ -66,7 +66,7 @@ def count_diverged(measured: Mapping[tuple[str, str], xr.Dataset]) -> dict[str, 
 
 
 def command_line(
-    study: Study,
+    name: str,
     preset: str,
     parameters: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
@@ -79,11 +79,11 @@ def command_line(
             return ",".join(map(str, value))
         return str(value)
 
-    words = ["chymist", "run", study.slug]
+    words = ["chymist", "run", name]
     words += ["--preset", preset] if preset != "quick" else []
-    for name, value in parameters.items():
-        words += [f"--{name.replace('_', '-')}", text(value)]
-    for name, values in sweep.items():
-        words += ["--sweep", f"{name}={text(tuple(values))}"]
+    for flag, value in parameters.items():
+        words += [f"--{flag.replace('_', '-')}", text(value)]
+    for flag, values in sweep.items():
+        words += ["--sweep", f"{flag}={text(tuple(values))}"]
     words += ["--data", Path(data).name] if data is not None else []
     return shlex.join(words)

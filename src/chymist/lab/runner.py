@@ -54,14 +54,15 @@ def run(
     sweep: Mapping[str, Sequence[Any]] | None = None,
     threads: int | None = None,
     device: str = "cpu",
-    command: str = "",
+    name: str = "",
     observe: Observer = ignore,
     **parameters: Any,
 ) -> Run:
     """Run a study and return its sealed run.
 
     `parameters` override those of the preset; `sweep` repeats the study at each of several values
-    of a parameter; `data` is the user's file, for a study that takes one. Nothing is written before
+    of a parameter; `data` is the user's file, for a study that takes one; `name` is what the user
+    calls the study (a file), where that is not its slug. Nothing is written before
     parameters and data have been checked, and a run that fails leaves nothing behind.
 
     Raises:
@@ -104,8 +105,9 @@ def run(
                 }
                 if data is not None and study.input
                 else None,
-                "command": command
-                or manifest.command_line(study, preset, parameters, sweep or {}, data),
+                "command": manifest.command_line(
+                    name or study.slug, preset, parameters, sweep or {}, data
+                ),
                 "threads": threads or before,
                 "device": device,
             },

@@ -9,6 +9,7 @@ from chymist.models.coordinate import (
     Siren,
     coordinate_network,
     coordinate_start,
+    harmonics,
     tangent_start,
 )
 from chymist.models.losses import sobolev
@@ -36,6 +37,7 @@ __all__ = [
     "coordinate_start",
     "gaussian_circle_start",
     "gaussian_start",
+    "harmonics",
     "sobolev",
     "stratified_circle_start",
     "tangent_start",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -69,6 +70,11 @@ def basic(axes: int = 2) -> FourierFeatures:
     return FourierFeatures(torch.eye(axes))
 
 
+def harmonics(m: int) -> FourierFeatures:
+    """Frequencies 1, ..., m on one axis: a circle, whose circumference is the period."""
+    return FourierFeatures(torch.arange(1.0, m + 1)[:, None])
+
+
 def positional(m: int, highest: float, axes: int = 2) -> FourierFeatures:
     """Frequencies 2^s - 1 on each axis, s evenly spaced, from 0 to `highest` cycles per picture.
 
@@ -89,7 +95,7 @@ def positional(m: int, highest: float, axes: int = 2) -> FourierFeatures:
 
 
 def gaussian(m: int, axes: int = 2) -> FourierFeatures:
-    """m frequencies that `gaussian_frequencies` draws at the start; zero until then."""
+    """Make room for m frequencies, zero until `gaussian_frequencies` draws them at the start."""
     return FourierFeatures(torch.zeros(m, axes))
 
 
@@ -126,10 +132,11 @@ class CoordinateMLP(nn.Module):
     ) -> None:
         super().__init__()
         self.encoding = encoding
+        self.width = width
         self.scaling = scaling
         sizes = [encoding.features, *[width] * depth, 1]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nn.ModuleList(nn.Linear(a, b, bias=scaling == "standard") for a, b in pairs)
+        bias = scaling == "standard"
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
         """Map coordinates in [0, 1) to values."""
@@ -139,7 +146,7 @@ class CoordinateMLP(nn.Module):
         for layer in hidden:
             x = torch.relu(layer(x))
             if tangent:
-                x = x * math.sqrt(2 / layer.out_features)
+                x = x * math.sqrt(2 / self.width)
         out: Tensor = last(x)
         return out if tangent else torch.sigmoid(out)
 
@@ -152,9 +159,10 @@ def tangent_start(
     With `decay` the amplitudes of the Fourier features become j^-decay, j = 1, 2, ..., divided by
     their root sum of squares, so that features have norm 1.
     """
-    for layer in module.layers:
-        layer.weight.normal_(generator=generator)
-    if decay is not None:
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            part.weight.normal_(generator=generator)
+    if decay is not None and isinstance(module.encoding, FourierFeatures):
         size = module.encoding.amplitudes
         size.copy_(torch.arange(1, len(size) + 1, dtype=size.dtype) ** -decay)
         size.div_(size.norm())
@@ -175,8 +183,7 @@ class Siren(nn.Module):
         self.omega = omega
         self.encoding = Centred(axes)
         sizes = [axes, *[width] * depth, 1]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
         """Map coordinates in [0, 1) to values."""
@@ -194,7 +201,7 @@ def siren_start(module: Siren, generator: torch.Generator) -> None:
     Keeps every pre-activation's distribution the same through depth; biases keep PyTorch's default
     start. Source: Sitzmann et al. (2020), arXiv:2006.09661, section 3.2.
     """
-    first, *rest = module.layers
+    first, *rest = [part for part in module.modules() if isinstance(part, nn.Linear)]
     edge = 1 / first.in_features
     first.weight.uniform_(-edge, edge, generator=generator)
     for layer in rest:

@@ -29,4 +29,5 @@ def sobolev(
     k = torch.arange(n // 2 + 1, dtype=power.dtype, device=power.device)
     # A real signal's half spectrum stands for both signs, but for k = 0 and k = n/2.
     both = torch.where((k == 0) | (2 * k == n), 1.0, 2.0).to(power)
-    return 0.5 * (both * (1 + k**2) ** s * power).sum(-1)
+    norm: Tensor = 0.5 * (both * (1 + k**2) ** s * power).sum(-1)
+    return norm

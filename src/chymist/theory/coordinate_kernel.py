@@ -30,7 +30,7 @@ def relu_tangent_kernel(cosine: Float[ndarray, "*shape"], depth: int) -> Float[n
     array([2., 0.])
     """
     s = np.clip(np.asarray(cosine, dtype=float), -1.0, 1.0)
-    tangent = s
+    tangent: ndarray[Any, Any] = s
     for _ in range(depth):
         angle = np.pi - np.arccos(s)
         # sqrt(1 - s^2) written so that s = 1 gives 0 and not a rounding error.

@@ -1,33 +1,25 @@
 """Networks learn low frequencies first, and what decides that they do.
 
-Three experiments. On the line, deep networks fit sines of equal amplitude while the error of each
-is watched. On the circle, the tangent kernel of a two-layer network says how long every frequency
-takes, and the network is held to it, also under losses that weigh high frequencies more. Without
-biases, the kernel says, odd frequencies are never learnt.
+On a line, deep networks fit sines of equal amplitude while the error of each is watched. On a
+circle, the tangent kernel of a two-layer network says how long every frequency takes, and networks
+are held to it, also under losses that weigh high frequencies more, and without biases.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
-import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import data, figures, instruments, models, stats
-from chymist.bench import samples
-from chymist.bibliography import references
+from chymist import data, instruments, models, references, samples, stats
+from chymist.atlas.frequency import frequency_figures as draw
+from chymist.atlas.frequency.circle import kernel_theory, learn_frequencies
 from chymist.claims import Claim, above, between
 from chymist.ensemble import every, log_spaced
-from chymist.errors import BadInput
 from chymist.params import Field, Lane, Params
-from chymist.solvers import Adam, GradientDescent
+from chymist.solvers import Adam
 from chymist.study import Control, Experiment, Figure, Input, Study
-from chymist.theory import gradient_descent
 
-LEARNT = 0.1
-ANGLE = 2 * np.pi * np.arange(64) / 64
-CIRCLE = samples(np.stack([np.cos(ANGLE), np.sin(ANGLE)], axis=1))
 Variant = Literal["tanh", "relu", "gelu", "hat", "sin", "tanh-8", "relu-8", "hat-8", "sin-8"]
 
 
@@ -35,7 +27,8 @@ class FrequencyParams(Params):
     """First the networks on the line, then those on the circle."""
 
     variant: Lane[Variant] = Field(("tanh", "hat", "tanh-8"), description=(
-        "activation, and gain of the first layer if not 1; others are compared with the first"))
+        "activation, and gain of the first layer if not 1 (for a highest k of 5; it follows k); "
+        "claims are about the first, the others are compared with it"))
     width: int = Field(64, ge=2, le=4096, description="neurons a layer")
     depth: int = Field(3, ge=1, le=16, description="hidden layers")
     points: int = Field(200, ge=32, le=4096, description="samples of the signal")
@@ -55,30 +48,18 @@ def line(p, bench):
     y = np.sin(x) + np.sin(3 * x) + np.sin(5 * x)
     if bench.input is not None:
         x, y = bench.input.x.values, bench.input.y.values / abs(bench.input.y.values).max()
-    error = instruments.spectral_error(samples(y), peaks(y))
+    peaks = instruments.spectral_peaks(y, len(y) // 4)
+    error = instruments.spectral_error(samples(y), peaks)
     runs = []
     for variant in p.variant.values.tolist():
         activation, _, gain = variant.partition("-")
         networks = bench.networks(
             partial(models.MLP, 1, *[p.width] * p.depth, 1, activation=activation),
-            partial(models.gaussian_start, first_gain=float(gain or 1)))
+            partial(models.gaussian_start, first_gain=float(gain) * peaks[-1] / 5 if gain else 1.0))
         run = bench.train(networks, Adam(p.lr), samples(x), samples(y), steps=p.steps,
                           record={error: every()}, label=variant).data
         runs.append(run.assign(area=instruments.area_under(run.error)))
     return xr.concat(runs, p.variant).sel(step=log_spaced(90)(p.steps))
-
-
-def peaks(y):
-    return instruments.spectral_peaks(y, len(y) // 4)
-
-
-def read(path: Path):
-    """Read a signal; without two peaks there is no order to speak of."""
-    given = data.signal(path)
-    if len(peaks(given.y.values)) < 2:
-        raise BadInput(f"{path.name} has fewer than two spectral peaks up to n/4",
-                       "give a signal of several frequencies, sampled densely enough")
-    return given
 
 
 def order(run):
@@ -101,58 +82,38 @@ def order_lost(run):
     return order_of_first(run) - order(run).isel(variant=slice(1, None))
 
 
-def on_circle(p, bench, k, s, bias, limit):
-    """Fit cos(k theta), one network for each k, s and seed, until all of an s have learnt it."""
-    start = models.stratified_circle_start if p.even else models.gaussian_circle_start
-    networks = bench.networks(partial(models.TwoLayer, 2, 2 * p.neurons, bias=bias), start)
-    kernel = networks.measure(instruments.empirical_ntk, CIRCLE, ("sample", "other"))
-    spectrum = networks.measure(
-        lambda *net: instruments.fourier_diagonal(instruments.empirical_ntk(*net)), CIRCLE, ("k",))
-    lr = gradient_descent.step_size(kernel, s, fraction=0.75)
-    y = samples(p.amplitude * np.cos(np.outer(k, ANGLE)), k=k.values)
-
-    def until_learnt(now, s):
-        rounds, done = [], 0
-        while not rounds or (done < limit and not (rounds[-1].min("step") < LEARNT).all()):
-            training = bench.train(
-                now, GradientDescent(lr.sel(s=s, drop=True)), CIRCLE, y, label=f"s = {s:g}",
-                steps=min(max(done, 64), limit - done), loss=partial(models.sobolev, s=s),
-                record={instruments.own_error(y): every()})
-            rounds.append(training.data.error.assign_coords(step=training.data.step + done))
-            now, done = training.end, int(rounds[-1].step[-1])
-        error = xr.concat(rounds, "step").drop_duplicates("step")
-        shown = sorted({*(t for t in log_spaced(60)(limit) if t < done), done})
-        return xr.Dataset({"error": error.sel(step=shown),
-                           "time_to_learn": instruments.time_to(error, LEARNT)})
-
-    run = xr.concat([until_learnt(networks, one) for one in s.values.tolist()], s, join="outer")
-    return run.assign(lr=lr, eigenvalue=spectrum.assign_coords(k=range(33)).sel(k=k).assign_attrs(
-        long_name="eigenvalue of the tangent kernel over samples, at the start", units="1"))
+LINE = Experiment(
+    "line", "Deep networks fit three sines, or your signal; A is the area under an error.", line,
+    claims=(
+        Claim("ordering", "The highest frequency has twice the area of the lowest, or more.",
+              order_of_first, above(np.log(2))),
+        Claim("all-in-order", "The areas rise with the frequency.", rank_of_first, above(0.8)),
+        Claim("less-order", "The hat, and large weights, weaken the order.", order_lost, above(0)),
+    ),
+    figures=(
+        Figure("line-errors", "Errors by frequency: median and range of seeds.", draw.errors),
+        Figure("line-order", "D by network and seed; the line is the edge of the claim's region.",
+               partial(draw.order, order, np.log(2))),
+    ),
+    control=Control("A sine network whose first weights are large prefers no frequency.",
+                    {"variant": ("sin-8",)}, flips=("ordering",)),
+    reads_input=True,
+)  # fmt: skip
 
 
 def circle(p, bench):
-    return on_circle(p, bench, p.k, p.s, bias=True, limit=p.steps)
-
-
-def unbiased(p, bench):
-    k, s = (xr.DataArray(v, coords={n: v}) for n, v in (("k", range(2, 8)), ("s", [0.0])))
-    return on_circle(p, bench, k, s, bias=p.bias, limit=256)
-
-
-def kernel_theory(p, run):
-    """What is left of a frequency, and when it is learnt, while the kernel stays what it was."""
-    rate = gradient_descent.sobolev(run.eigenvalue, run.s)
-    return xr.Dataset({"error": gradient_descent.error(run.lr, rate, run.step),
-                       "time_to_learn": gradient_descent.time_to_learn(run.lr, rate, LEARNT)})
+    """Time until two-layer ReLU networks have learnt one frequency each."""
+    return learn_frequencies(bench, p.k, p.s, neurons=p.neurons, amplitude=p.amplitude,
+                             even=p.even, limit=p.steps)
 
 
 def exponent(run):
-    """Exponent a in T ~ k^a, T the first step with error below 0.1, at the first s."""
+    """Exponent a of T ~ k^a at the first s, T the first step with error below 0.1."""
     return stats.log_slope(run.time_to_learn, "k").isel(s=0, drop=True)
 
 
-def shifted_exponent(run):
-    """a + 2 s with T ~ k^a, T the first step with error below 0.1."""
+def exponent_and_loss(run):
+    """Exponent a of T ~ k^a, plus 2 s; T the first step with error below 0.1."""
     return stats.log_slope(run.time_to_learn, "k") + 2 * run.s
 
 
@@ -162,54 +123,78 @@ def misfit(run):
     return abs(ratio - 1).median("k", skipna=False)
 
 
+CIRCLE = Experiment(
+    "circle", "Two-layer ReLU networks fit cos(k theta) by gradient descent, under losses that "
+    "weigh k by (1 + k^2)^s; T is the first step with error below 0.1.", circle,
+    prediction=kernel_theory, claims=(
+        Claim("rate", "The time to learn grows as k squared.", exponent, between(1.8, 2.3)),
+        Claim("kernel", "The tangent kernel at the start predicts the time.",
+              misfit, between(0, 0.15), centre="median"),
+        Claim("sobolev", "The loss decides: T ~ k^(2 - 2 s), level at s = 1, reversed at s = 2.",
+              exponent_and_loss, between(1.65, 2.35)),
+    ),
+    figures=(
+        Figure("circle-errors", "Errors by frequency; dashed, the prediction.", draw.errors),
+        Figure("circle-times", "Time to learn a frequency; dashed, the prediction.", draw.times),
+        Figure("circle-map", "Errors over updates; white, the predicted time.", draw.heat),
+    ),
+    control=Control("The Sobolev loss with s = 1 learns all frequencies at one rate.",
+                    {"s": (1.0,)}, flips=("rate",)),
+)  # fmt: skip
+
+
+def unbiased(p, bench):
+    """The same networks without bias, whose kernel has no odd frequency but k = 1."""
+    k, s = xr.DataArray(range(2, 8), {"k": range(2, 8)}), xr.DataArray([0.0], {"s": [0.0]})
+    return learn_frequencies(bench, k, s, neurons=p.neurons, amplitude=p.amplitude,
+                             even=p.even, bias=p.bias, limit=256)
+
+
 def least_odd_error(run):
-    """Smallest error of an odd frequency from 3 on after the last step."""
-    return run.error.isel(step=-1, s=0, drop=True).sel(k=run.k[(run.k % 2 == 1) & (run.k > 2)]).min("k")
+    """Smallest error of k = 3, 5, 7 after the last step."""
+    return run.error.isel(step=-1, s=0, drop=True).sel(k=[3, 5, 7]).min("k")
 
 
 def largest_even_error(run):
-    """Largest error of an even frequency after the last step."""
-    return run.error.isel(step=-1, s=0, drop=True).sel(k=run.k[run.k % 2 == 0]).max("k")
+    """Largest error of k = 2, 4, 6 after the last step."""
+    return run.error.isel(step=-1, s=0, drop=True).sel(k=[2, 4, 6]).max("k")
 
 
-def curves(run, title):
-    run = run.isel({d: 0 for d in ("variant", "s") if d in run.dims}, drop=True)
-    run = run.dropna("step", how="all", subset=["error"])
-    words = {"scale": "log", "x_scale": "log", "x_title": "updates", "domain": (1e-3, 2)}
-    k = "k" if "k" in run.dims else "band"
-    chart = figures.measured(run.error.where(run.error > 1e-3), "step", title="relative error",
-                             colour=k, colour_title="frequency k", **words)
-    if "predicted_error" in run:
-        theory = run.predicted_error.mean("seed")
-        chart += figures.predicted(theory.where(theory > 1e-3), "step", detail=k, **words)
-    return chart.properties(title=title)
+UNBIASED = Experiment(
+    "unbiased", "The networks of the circle without bias.", unbiased,
+    prediction=lambda p, run: kernel_theory(p, run)[["error"]], claims=(
+        Claim("odd-never", "Without bias k = 3, 5, 7 are not learnt.",
+              least_odd_error, above(0.99), centre="median"),
+        Claim("even-learnt", "Without bias k = 2, 4, 6 are learnt.",
+              largest_even_error, between(0, 0.1), centre="median"),
+    ),
+    figures=(
+        Figure("unbiased-errors", "Errors by frequency; dashed, the prediction.",
+               partial(draw.errors, titles=("without bias", "with bias (control)"))),
+    ),
+    control=Control("With biases odd frequencies are learnt.", {"bias": True}, ("odd-never",)),
+)  # fmt: skip
 
 
-def draw_errors(run, control):
-    parts = [curves(run, "as claimed"), *([curves(control, "control")] if control else [])]
-    return alt.hconcat(*parts).resolve_scale(color="independent")
-
-
-def draw_order(run, control):
-    runs = [run.area, *([control.area] if control else [])]
-    both = xr.concat([order(a.to_dataset(name="area")) for a in runs], "variant")
-    return figures.statistic(both, title="D, logarithm of the ratio of areas", category="variant",
-                             category_title="network", low=float(np.log(2)))
-
-
-def draw_times(run, control):
-    words = {"scale": "log", "x_scale": "log", "x_title": "frequency k", "title": "updates to learn it"}
-    return (figures.measured(run.time_to_learn, "k", colour="s", points=True, colour_title="Sobolev exponent s", **words)
-            + figures.predicted(run.predicted_time_to_learn, "k", detail="s", **words))
-
-
-def draw_heat(run, control):
-    maps = []
-    for s in run.s.values.tolist():
-        own = run.sel(s=s).dropna("step", how="all", subset=["error"])
-        chart = figures.heat_map(own.error, "step", "k", title="relative error", x_title="updates",
-                                 y_title="frequency k", domain=(0, 1), width=300, height=150)
-        nearest = own.step.sel(step=own.predicted_time_to_learn.mean("seed"), method="nearest")
-        contour = alt.Chart(alt.Data(values=figures.table(step=nearest.drop_vars("step"))))
-        maps.append((chart + contour.mark_tick(color="white", thickness=3).encode(x="step:O", y="k:O")).properties(title=f"s = {s:g}"))
-    return alt.vconcat(*maps)
+STUDY = Study(
+    slug="frequency-principle", family="frequency", title="Networks learn low frequencies first",
+    question="Do networks learn the outline of a function before its detail, and what decides?",
+    params=FrequencyParams, experiments=(LINE, CIRCLE, UNBIASED),
+    theory=r"""
+While the tangent kernel stays what it was, gradient descent of step size $\eta$ on the loss
+$\frac12 \sum_k (1+k^2)^s |\hat r(k)|^2$ leaves $e_k(t) = |1 - \eta\lambda_k (1+k^2)^s|^t$ of
+frequency $k$: learnt at $T_k = \log 10 / (-\log|1 - \eta\lambda_k (1+k^2)^s|)$. On the circle
+$\lambda_k \sim k^{-2}$, so $T_k \sim k^{2-2s}$; without bias $\lambda_k = 0$ for odd $k \geq 3$.
+On the line a tanh neuron of weight $w$ has $|\hat\sigma(k)| \sim 1/\sinh(\pi k/2w)$, so that high
+frequencies are exponentially weak in its gradient while $w$ is small, less so when it is large.
+""",
+    limits="The kernel stays only for small targets or wide networks: at amplitude 1 the high "
+           "frequencies stall. On the line the order is a fact of these starts and Adam, no law.",
+    references=references("xu2019training", "xu2020frequency", "rahaman2019spectral",
+        "basri2019convergence", "yu2023tuning", "hong2022activation", "xu2024overview",
+        "jacot2018neural"),
+    presets={"quick": {}, "paper": {"width": 200, "depth": 4, "points": 600, "lr": 1e-4,
+                                    "steps": 10_000, "neurons": 4096, "even": False, "seeds": 20}},
+    cost={"quick": 60, "paper": 15_000},
+    input=Input("one period of a signal: columns x, y, x increasing", (".csv",), data.signal),
+)  # fmt: skip

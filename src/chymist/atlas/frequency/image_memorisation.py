@@ -6,24 +6,20 @@ judged on pixels they never saw. The scale of Gaussian Fourier features has an o
 and aliasing. On a circle, a kernel says how fast features and network learn each frequency.
 """
 
-from functools import partial
 from typing import Literal
 
-import altair as alt
 import numpy as np
-import torch
 import xarray as xr
 
-from chymist import (
-    Claim, Control, Experiment, Field, Figure, Input, Lane, Params, Study, above, between, data,
-    figures, models, references, samples, stats,
-)  # fmt: skip
-from chymist.ensemble import log_spaced
-from chymist.instruments import area_under, images, spectral_error
-from chymist.solvers import Adam, GradientDescent
+from chymist import data, models, stats
+from chymist.atlas.frequency import drawing, feature_kernel
+from chymist.atlas.frequency import image_figures as draw
+from chymist.bibliography import references
+from chymist.claims import Claim, above, between
+from chymist.instruments import area_under, images
+from chymist.params import Field, Lane, Params
+from chymist.study import Control, Experiment, Figure, Input, Study
 from chymist.theory import coordinate_kernel
-
-FLAT, CIRCLE, HARMONICS, BANDS = (1, 3, 6, 9, 12), 32, 12, (1, 2, 4, 8)
 
 
 class ImageParams(Params):
@@ -39,93 +35,13 @@ class ImageParams(Params):
         "the same in cycles per picture, where the scale itself is studied"))
     judged_on: Literal["held-out", "training"] = Field("held-out", description="pixels, for sigma")
     lr: float = Field(1e-3, gt=0, le=1, description="step size of Adam; SIREN takes 0.3 of it")
-    steps: int = Field(200, ge=32, le=10**6, description="updates on photographs")
+    steps: int = Field(300, ge=32, le=10**6, description="updates on photographs")
+    scale_steps: int = Field(200, ge=32, le=10**6, description="updates for each sigma")
     flat_steps: int = Field(400, ge=32, le=10**6, description="updates on flat spectra")
     flat_encoding: models.Encoding = Field("none", description="network on flat spectra")
     decay: Lane[float] = Field((0, 0.5, 1), ge=0, le=4, description=(
         "exponent p of the features' amplitudes j^-p on the circle"))
     kernel_width: int = Field(256, ge=1, le=65536, description="neurons a layer on the circle")
-
-
-def train(p, bench, encoding, sigma, x, y, steps, record):
-    """Train networks of one encoding; all have as many parameters, within 15 %."""
-    build = partial(models.coordinate_network, encoding, width=p.width, m=p.frequencies,
-                    highest=p.size / 8)
-    rate = 0.3 * p.lr if encoding == "siren" else p.lr
-    return bench.train(bench.networks(build, models.coordinate_start(encoding, sigma)), Adam(rate),
-                       x, y, steps=steps, record=record, label=encoding).data
-
-
-def flat(p, bench):
-    """Draw a picture with the same amplitude at all frequencies, new phases each seed."""
-    n, encoding = p.size // 2, p.flat_encoding
-    shown = bench.draw("picture", lambda key: samples(data.flat_spectrum(n, FLAT[-1], key).ravel()))
-    run = train(p, bench, encoding, p.scale * n, torch.as_tensor(data.pixel_grid(n)), shown,
-                p.flat_steps, {images.picture_band_error(FLAT): log_spaced(80)})
-    return run.expand_dims(network=[encoding], image=["flat spectrum"])
-
-
-def photo(p, bench):
-    """Draw the user's picture, or two photographs, with each of five networks."""
-    shown, canvas = data.pictures(p.size, bench.input), torch.as_tensor(data.pixel_grid(64))
-    octaves = [2**j for j in range(20) if 2**j <= p.size / 4]
-    frames = sorted({round(p.steps / 2**i) for i in range(6)})
-    curves = (images.picture_band_error(octaves), images.picture_band_psnr(octaves),
-              images.held_out_psnr(*data.split_pixels(shown, held_out=True)))
-    record = {**dict.fromkeys(curves, lambda steps: sorted({*log_spaced(50)(steps), *frames})),
-              images.reconstruction(canvas): lambda steps: frames}
-    runs = [train(p, bench, encoding, p.scale * p.size / 2, *data.split_pixels(shown), p.steps,
-                  record) for encoding in models.ENCODINGS]
-    run = xr.concat(runs, xr.DataArray(list(models.ENCODINGS), dims="network", name="network"))
-    target = data.pictures(64, bench.input).expand_dims(seed=list(bench.seeds))
-    return run.drop_vars("picture").assign(
-        drawn=run.picture.sel(step=frames).rename(step="frame"), photograph=target)
-
-
-def scale(p, bench):
-    """Draw photographs at two resolutions, an octave apart, by Gaussian features of many scales."""
-    runs = []
-    for size in (p.size // 2, p.size):
-        shown = data.pictures(size)
-        judges = images.training_psnr(), images.held_out_psnr(*data.split_pixels(shown, True))
-        runs.append(train(p, bench, "gaussian", p.sigma, *data.split_pixels(shown), p.steps,
-                          dict.fromkeys(judges, lambda steps: [steps])).isel(step=0, drop=True))
-    run = xr.concat(runs, xr.DataArray([p.size // 4, p.size // 2], dims="pixels", name="pixels"))
-    return run.assign(score=run.test_psnr if p.judged_on == "held-out" else run.train_psnr)
-
-
-def interpolation(p, run):
-    """Held-out PSNR of kernel regression, which is where training without end would lead."""
-    if run.pixels.max() > coordinate_kernel.LARGEST:
-        return xr.Dataset()
-    table = [[[coordinate_kernel.interpolation_psnr(one, sigma, 3) for sigma in run.sigma.values]
-              for one in data.pictures(2 * n).values] for n in run.pixels.values.tolist()]
-    axes = {d: run[d] for d in ("pixels", "image", "sigma")}
-    return xr.Dataset({"test_psnr": xr.DataArray(table, axes, tuple(axes))})
-
-
-def eigenvalues(p):
-    amplitudes = np.arange(1.0, HARMONICS + 1) ** -p.decay.values[:, None]
-    values = coordinate_kernel.circle_eigenvalues(amplitudes, 2, CIRCLE)
-    return xr.DataArray(values, {"decay": p.decay, "band": range(len(values[0]))}, ("decay", "band"))
-
-
-def circle(p, bench):
-    """Fit four cosines of equal amplitude and random phase by gradient descent."""
-    v, amplitude = np.arange(CIRCLE) / CIRCLE, np.sqrt(2 / len(BANDS))
-    signal = bench.draw("signal", lambda key: samples(
-        amplitude * sum(np.cos(2 * np.pi * (k * v + key.random())) for k in BANDS)))
-    features = models.FourierFeatures(torch.arange(1.0, HARMONICS + 1)[:, None])
-    networks = bench.networks(
-        partial(models.CoordinateMLP, features, p.kernel_width, 2, "tangent"),
-        partial(models.tangent_start, decay=p.decay))
-    return bench.train(networks, GradientDescent(1 / eigenvalues(p).max("band")), samples(v), signal,
-                       steps=300, record={spectral_error(signal, BANDS): log_spaced(60)}).data
-
-
-def kernel_descent(p, run):
-    rate = (eigenvalues(p) / eigenvalues(p).max("band")).sel(band=run.band)
-    return xr.Dataset({"error": run.error.sel(step=0, drop=True) * abs(1 - rate) ** run.step})
 
 
 def area(run):
@@ -142,10 +58,59 @@ def spread(run):
     return np.log(area(run).isel(band=[0, -1])).diff("band").isel(band=0, drop=True).mean("image")
 
 
+FLAT = Experiment(
+    "flat", "A coordinate network draws pictures with the same amplitude at all frequencies from 1 "
+    "to 12 cycles and random phases; bands 1-3, 3-6, 6-9, 9-12.", drawing.flat_spectra,
+    claims=(
+        Claim("flat-order", "On a flat spectrum the network learns bands in order of frequency.",
+              order, above(0.8)),
+        Claim("flat-spread", "The highest band's error has 1.3 times the lowest band's area.",
+              spread, above(np.log(1.3))),
+    ),
+    figures=(Figure("flat-bands", "Error of each band; the control's fall as one.", draw.flat),),
+    control=Control("Gaussian features of scale n/2 on n training pixels know no order.",
+                    {"flat_encoding": "gaussian", "scale": 0.5}, ("flat-order", "flat-spread")),
+)  # fmt: skip
+
+
 def gain(run):
     """Held-out PSNR of Gaussian features less that of plain coordinates, in dB, at the end."""
     end = run.test_psnr.isel(step=-1, drop=True).mean("image")
     return end.sel(network="gaussian", drop=True) - end.sel(network="none", drop=True)
+
+
+PHOTO = Experiment(
+    "photo", "Five networks with as many parameters draw a photograph from every second pixel of "
+    "every second row, and are judged on pixels between them.", drawing.photographs,
+    claims=(
+        Claim("photo-order", "Plain coordinates learn a photograph's octaves in order.",
+              order, above(0.9)),
+        Claim("photo-spread", "The highest octave's error has three times the lowest one's area.",
+              spread, above(np.log(3))),
+        Claim("remedy", "Gaussian features of the published scale beat plain coordinates on "
+              "held-out pixels, at equal parameters and updates.", gain, above(0)),
+    ),
+    figures=(
+        Figure("strip", "What the networks draw: the outline first, the detail later.", draw.strip),
+        Figure("held-out", "Quality on pixels never seen; in the control the scale is one cycle a "
+               "pixel, and Gaussian features alias.", draw.held_out),
+        Figure("octaves", "Octaves over training, relative to the photograph's own spectrum and "
+               "absolutely: the two normalisations mislead in opposite ways.", draw.octaves),
+    ),
+    control=Control("At one cycle a pixel the features say nothing between pixels.",
+                    {"scale": 1.0}, ("remedy",)),
+    reads_input=True,
+)  # fmt: skip
+
+
+def interpolation(p, run):
+    """Held-out PSNR of kernel regression, which is where training without end would lead."""
+    if run.pixels.max() > coordinate_kernel.LARGEST:
+        return xr.Dataset()
+    table = [[[coordinate_kernel.interpolation_psnr(one, sigma, 3) for sigma in run.sigma.values]
+              for one in data.pictures(2 * n).values] for n in run.pixels.values.tolist()]
+    axes = {d: run[d] for d in ("pixels", "image", "sigma")}
+    return xr.Dataset({"test_psnr": xr.DataArray(table, axes, tuple(axes))})
 
 
 def fall(run):
@@ -155,14 +120,70 @@ def fall(run):
 
 
 def octaves_apart(run):
-    """log2(best scale at the finer resolution / at the coarser), cubic in log2 of the scale."""
-    score = run.score.mean("image").assign_coords(sigma=np.log2(run.sigma))
-    fine = np.linspace(score.sigma.min(), score.sigma.max(), 1001)
-    best = score.interp(sigma=fine, method="cubic" if score.sizes["sigma"] > 3 else "linear")
-    return best.idxmax("sigma").diff("pixels").isel(pixels=0, drop=True)
+    """log2(best scale at the finer resolution / at the coarser), vertices of parabolas."""
+    return images.best_octave(run.score.mean("image")).diff("pixels").isel(pixels=0, drop=True)
+
+
+SCALE = Experiment(
+    "scale", "Gaussian features of six scales draw photographs at two resolutions.", drawing.scales,
+    prediction=interpolation,
+    claims=(
+        Claim("interior", "Beyond the best scale held-out PSNR falls by more than 3 dB.",
+              fall, above(3)),
+        Claim("doubling", "Twice the resolution, twice the best scale: one octave, to the nearest.",
+              octaves_apart, between(0.5, 1.5)),
+    ),
+    figures=(Figure("scales", "Quality against scale; dashed, kernel regression.", draw.scales),),
+    control=Control("On the pixels trained on, a larger scale is no worse: the fall is aliasing.",
+                    {"judged_on": "training"}, ("interior",)),
+)  # fmt: skip
 
 
 def agreement(run):
     """Correlation of log error with theory over bands and steps, while theory is above 3 %."""
     theory = run.predicted_error.where((run.predicted_error > 0.03) & (run.step > 0))
     return xr.corr(np.log(run.error.where(theory > 0)), np.log(theory), ("band", "step"))
+
+
+KERNEL = Experiment(
+    "kernel", "Networks in the kernel scaling on features j^-p [cos, sin](2 pi j v), j = 1..12, "
+    "fit frequencies 1, 2, 4, 8 by gradient descent.", feature_kernel.train,
+    prediction=feature_kernel.descent,
+    claims=(Claim("agreement", "The composed kernel of infinite width predicts every error curve.",
+                  agreement, above(0.95)),),
+    figures=(Figure("circle", "What is left of each frequency; dashed, the kernel.", draw.circle),),
+    control=Control("Four neurons a layer are no kernel.", {"kernel_width": 4}, ("agreement",)),
+)  # fmt: skip
+
+
+STUDY = Study(
+    slug="image-memorisation", family="frequency", params=ImageParams,
+    title="Memorising a photograph: outline first, detail later",
+    question="Why does a network draw a photograph from coarse to fine, and what cures it?",
+    experiments=(FLAT, PHOTO, SCALE, KERNEL),
+    theory=r"""
+Fourier features $\gamma(v) = (a_j \cos 2\pi b_j \cdot v,\ a_j \sin 2\pi b_j \cdot v)$ turn a
+shift into a cosine $c = \gamma(v) \cdot \gamma(v') / |\gamma|^2$, and a ReLU network of $L$ hidden
+layers turns cosines into its tangent kernel $T_L$: with $T_0 = S_0 = c$ and the arc-cosine kernels
+$\kappa_0, \kappa_1$, $S_l = \kappa_1(S_{l-1})$ and $T_l = S_l + T_{l-1}\,\kappa_0(S_{l-1})$. It
+depends on $v - v'$ alone: its eigenvectors on a circle are the frequencies $k$, and gradient
+descent leaves $e_k(t) = |1 - \eta\lambda_k|^t\, e_k(0)$. For $b_j \sim N(0, \sigma^2)$,
+$c = \exp(-2\pi^2\sigma^2 |v - v'|^2)$: the larger $\sigma$, the flatter $\lambda_k$ and the weaker
+the order. Once $c$ is narrower than a pixel, kernel regression says between pixels what the mean
+says, however well it fits on them.
+""",
+    limits="The curves are exact for gradient descent and infinite width; under Adam only the end, "
+           "kernel regression, is compared. At finite width they hold for eigenvalues above about "
+           "the largest over the root of the width: at p = 2 the slowest frequency is late. The "
+           "best scale falls as training goes on; held-out quality peaks and declines. Errors by "
+           "octave of a photograph are confounded with its spectrum: the flat one decides. "
+           "Pictures are grey, and the photographs are two.",
+    references=references("xu2020frequency", "tancik2020fourier", "sitzmann2020implicit",
+                          "mildenhall2020nerf", "jacot2018neural", "rahaman2019spectral"),
+    presets={"quick": {}, "paper": {"size": 512, "width": 256, "frequencies": 256, "steps": 2000,
+                                    "scale_steps": 2000, "flat_steps": 2000, "kernel_width": 2048,
+                                    "sigma": (2, 4, 8, 16, 32, 64, 128)}},
+    cost={"quick": 90, "paper": 500_000},
+    input=Input("a picture: its central square, grey", (".png", ".jpg", ".jpeg", ".webp", ".tiff",
+                ".bmp", ".gif"), data.picture),
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""The drawings of the study `frequency-principle`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from chymist import figures
+
+LOGARITHMIC: dict[str, Any] = {"scale": "log", "x_scale": "log"}
+SHOWN = (1e-3, 2.0)
+MOST_CURVES = 8
+
+
+def errors(
+    run: xr.Dataset, control: xr.Dataset | None, titles: tuple[str, str] | None = None
+) -> alt.TopLevelMixin:
+    """Error of each frequency against updates, theory dashed, the control beside it.
+
+    Of several networks or losses the first is shown, which is the title unless `titles` are given.
+    """
+    parts = [part for part in (run, control) if part is not None]
+    names = titles or (_first_name(run), f"{_first_name(parts[-1])} (control)")
+    charts = [_curves(part, name) for part, name in zip(parts, names, strict=False)]
+    return alt.hconcat(*charts).resolve_scale(x="shared")
+
+
+def order(
+    statistic: Callable[[xr.Dataset], xr.DataArray], edge: float,
+    run: xr.Dataset, control: xr.Dataset | None,
+) -> alt.TopLevelMixin:  # fmt: skip
+    """One dot a seed and network, the control's below; `edge` bounds the claim's region."""
+    values = [statistic(run)]
+    if control is not None:
+        names = [f"{name}, control" for name in control.variant.values]
+        values.append(statistic(control).assign_coords(variant=names))
+    return figures.statistic(
+        xr.concat(values, "variant"), title="D, logarithm of the ratio of areas", low=edge,
+        category="variant",
+    )  # fmt: skip
+
+
+def times(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Updates until each frequency is learnt, theory dashed."""
+    run = _only(run, "k", "s", "seed")
+    words = LOGARITHMIC | {"title": "updates until learnt", "x_title": "frequency k"}
+    return figures.measured(
+        run.time_to_learn, "k", colour="s", colour_title="exponent s", points=True, **words
+    ) + figures.predicted(run.predicted_time_to_learn, "k", detail="s", **words)
+
+
+def heat(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Error over updates and frequencies, a map for each s, the predicted time in white."""
+    run = _only(run, "k", "s", "seed", "step")
+    return alt.vconcat(*(_map(run.sel(s=s)) for s in run.s.values)).resolve_scale(x="independent")
+
+
+def _only(run: xr.Dataset, *dims: str) -> xr.Dataset:
+    """Take the first place along every other dimension, a swept parameter's for one."""
+    return run.isel({d: 0 for d in run.dims if d not in dims})
+
+
+def _first_name(run: xr.Dataset) -> str:
+    return str(run.variant.values[0]) if "variant" in run.dims else f"s = {run.s.values[0]:g}"
+
+
+def _curves(run: xr.Dataset, title: str) -> alt.LayerChart:
+    dim = "k" if "k" in run.dims else "band"
+    run = _only(run, dim, "seed", "step").dropna("step", how="all", subset=["error"])
+    last = run.sizes[dim] - 1
+    run = run.isel({dim: sorted({*np.linspace(0, last, MOST_CURVES).round().astype(int)})})
+    words = LOGARITHMIC | {"title": "relative error", "x_title": "updates", "domain": SHOWN}
+    chart = figures.measured(
+        _visible(run.error), "step", colour=dim, colour_title="frequency k", **words
+    )
+    if "predicted_error" in run:
+        theory = _visible(run.predicted_error.mean("seed"))
+        chart = chart + figures.predicted(theory, "step", detail=dim, **words)
+    return chart.properties(title=title)
+
+
+def _visible(error: xr.DataArray) -> xr.DataArray:
+    return error.where(error >= SHOWN[0]).clip(max=SHOWN[1])
+
+
+def _map(run: xr.Dataset) -> alt.LayerChart:
+    run = run.dropna("step", how="all", subset=["error"])
+    time = run.predicted_time_to_learn.mean("seed")
+    cell = run.step.sel(step=time.fillna(0), method="nearest").drop_vars("step")
+    contour = alt.Chart(alt.Data(values=figures.table(step=cell.where(time <= run.step.max()))))
+    cells = figures.heat_map(
+        run.error, "step", "k", title="relative error", x_title="updates",
+        y_title="frequency k", domain=(0, 1), width=420, height=110,
+    )  # fmt: skip
+    ticks = contour.mark_tick(color="white", thickness=3, size=18, opacity=1)
+    return alt.layer(cells, ticks.encode(x="step:O", y="k:O")).properties(
+        title=f"s = {float(run.s):g}"
+    )

@@ -1,0 +1,134 @@
+"""The drawings of the study `image-memorisation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from chymist import figures
+
+UPDATES: dict[str, Any] = {"x": "step", "x_title": "updates", "x_scale": "log"}
+
+
+def strip(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Drawings of one seed over training, a row a network, the photograph at the right."""
+    drawn = run.drawn.isel(seed=0, image=0, drop=True)
+    names = [f"{step:g}" for step in drawn.frame.values]
+    target = run.photograph.isel(seed=0, image=0, drop=True).expand_dims(
+        frame=["photograph"], network=run.network
+    )
+    cells = xr.concat([drawn.assign_coords(frame=names), target], "frame", join="override")
+    return figures.image_strip(cells, "network", "frame", column_title="updates")
+
+
+def held_out(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Held-out PSNR over training, a curve a network; the control at the right."""
+    runs = {"as claimed": run} | ({} if control is None else {"control": control})
+    return alt.hconcat(
+        *(
+            figures.measured(
+                data.test_psnr.mean("image"), colour="network", domain=(4, 25),
+                title="held-out PSNR (dB), mean over pictures", **UPDATES,
+            ).properties(title=title)
+            for title, data in runs.items()
+        )
+    )  # fmt: skip
+
+
+def octaves(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Relative error and absolute PSNR of every octave, for the plain and the Gaussian network."""
+    words: dict[str, Any]
+    rows = []
+    for name, title, words in (
+        ("band_error", "relative error", {"scale": "log", "domain": (3e-3, 1.5)}),
+        ("band_psnr", "PSNR of the octave (dB)", {"domain": (12, 65)}),
+    ):
+        panels = []
+        for network, label in (("none", "plain coordinates"), ("gaussian", "Gaussian features")):
+            curves = run[name].sel(network=network).mean("image")
+            panels.append(_bands(curves, 2.0, title, **words).properties(title=label))
+        rows.append(alt.hconcat(*panels))
+    return alt.vconcat(*rows)
+
+
+def flat(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Error of every band of the flat-spectrum picture over training, the control at the right."""
+    runs = {"plain coordinates": run}
+    if control is not None:
+        runs["control: Gaussian features of large scale"] = control
+    return alt.hconcat(
+        *(
+            _bands(
+                data.band_error.isel(network=0, image=0, drop=True), None, "relative error",
+                domain=(0, 1.1),
+            ).properties(title=title)
+            for title, data in runs.items()
+        )
+    )  # fmt: skip
+
+
+def scales(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """PSNR against the scale on held-out pixels, with kernel regression, and on training pixels."""
+    words: dict[str, Any] = {"x": "sigma", "x_scale": "log"}
+    words["x_title"] = "scale σ (cycles per picture)"
+    held = figures.measured(
+        run.test_psnr.mean("image"), title="held-out PSNR (dB)", colour="pixels", points=True,
+        colour_title="training pixels a side", domain=(6, 26), **words,
+    )  # fmt: skip
+    if "predicted_test_psnr" in run:
+        theory = figures.predicted(
+            run.predicted_test_psnr.mean("image"), detail="pixels", domain=(6, 26), **words
+        )
+        # In the colour of the measurement it belongs to: the curves cross.
+        held = held + theory.encode(color=alt.Color("pixels:N", sort=None))
+    trained = figures.measured(
+        run.train_psnr.mean("image"), title="training PSNR (dB)", colour="pixels", points=True,
+        colour_title="training pixels a side", **words,
+    )  # fmt: skip
+    return held.properties(title="held-out pixels") | trained.properties(title="training pixels")
+
+
+def circle(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Share left of every frequency's error at the start: a panel a decay, the control below."""
+    rows = [_shares(run, "p")]
+    if control is not None:
+        rows.append(_shares(control, "control, p"))
+    return alt.vconcat(*rows)
+
+
+def _shares(run: xr.Dataset, name: str) -> alt.HConcatChart:
+    words: dict[str, Any] = {"scale": "log", "domain": (0.02, 2), "title": "error / error at start"}
+    words |= UPDATES
+    start = run.error.sel(step=0, drop=True)
+    panels = []
+    for decay in run.decay.values:
+        left, theory = (
+            (error / start).sel(decay=decay).where(run.predicted_error.sel(decay=decay) > 0.01)
+            for error in (run.error, run.predicted_error)
+        )
+        theory = theory.mean("seed")
+        panels.append(
+            (
+                figures.measured(
+                    left.where(left > 0.02), colour="band", colour_title="frequency", **words
+                )
+                + figures.predicted(theory.where(theory > 0.02), detail="band", **words)
+            ).properties(title=f"{name} = {decay:g}", width=210, height=170)
+        )
+    return alt.hconcat(*panels)
+
+
+def _bands(
+    curves: xr.DataArray, ratio: float | None, title: str, **words: Any
+) -> alt.LayerChart:
+    """Curves of bands, called by their edges; with a ratio the next edge is that multiple."""
+    lower = curves.band.values
+    upper = lower * ratio if ratio else np.append(lower[1:], 12)
+    names = [f"{a:g}–{b:g}" for a, b in zip(lower, upper, strict=True)]
+    return figures.measured(
+        curves.assign_coords(band=names), title=title, colour="band",
+        colour_title="cycles per picture", **UPDATES, **words,
+    )  # fmt: skip

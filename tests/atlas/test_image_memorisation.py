@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from chymist.atlas.frequency import feature_kernel
+from chymist.atlas.frequency import image_memorisation as study
+from chymist.bench import Bench
+from chymist.errors import BadInput, BadParameter
+
+SMALL = {"width": 8, "frequencies": 4, "steps": 32, "scale_steps": 32, "flat_steps": 32}
+
+
+def run(name, **change):
+    p = study.ImageParams.parse({**SMALL, **change}).cells()[0]
+    experiment = study.STUDY.experiment(name)
+    data = experiment.run(p, Bench(study.STUDY.slug, name, tuple(range(2))))
+    if experiment.prediction:
+        predicted = experiment.prediction(p, data)
+        data = data.assign({f"predicted_{n}": v for n, v in predicted.data_vars.items()})
+    return data
+
+
+@pytest.mark.parametrize("name", ["flat", "photo", "scale", "kernel"])
+def test_every_statistic_keeps_the_seeds(name):
+    data = run(name)
+    for claim in study.STUDY.experiment(name).claims:
+        values = claim.statistic(data)
+        assert "seed" in values.dims
+        assert np.isfinite(values).all()
+    for figure in study.STUDY.experiment(name).figures:
+        figure.draw(data, None)
+
+
+def test_a_users_picture_is_what_is_drawn(tmp_path):
+    path = tmp_path / "me.png"
+    Image.fromarray(np.tile(np.arange(100, dtype=np.uint8) * 2, (80, 1))).save(path)
+    given = study.STUDY.input.read(path)
+    p = study.ImageParams.parse(SMALL).cells()[0]
+    data = study.STUDY.experiment("photo").run(p, Bench("tests", "photo", (0, 1), input=given))
+    assert data.image.values.tolist() == ["yours"]
+    # The ramp rises from left to right.
+    assert (data.photograph.isel(seed=0, image=0).diff("column") >= -1e-9).all()
+    assert np.isfinite(study.gain(data)).all()
+
+
+def test_a_broken_picture_is_refused(tmp_path):
+    path = tmp_path / "me.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(BadInput):
+        study.STUDY.input.read(path)
+
+
+def test_order_and_spread_are_read_off_the_areas():
+    steps, bands = [0, 10], [1, 2, 4]
+    error = xr.DataArray(
+        np.array([0.1, 0.2, 0.4])[:, None] * np.ones((3, 2)),
+        {"band": bands, "step": steps}, ("band", "step"),
+    ).expand_dims(seed=[0, 1], image=["a"], network=["none"])  # fmt: skip
+    data = xr.Dataset({"band_error": error})
+    np.testing.assert_allclose(study.order(data), 1)
+    np.testing.assert_allclose(study.spread(data), np.log(4))
+    np.testing.assert_allclose(study.order(data.isel(band=[2, 1, 0])), -1)
+
+
+def test_agreement_is_one_for_the_theory_itself():
+    p = study.ImageParams.parse({}).cells()[0]
+    steps = xr.DataArray(range(20), coords={"step": range(20)}, dims="step")
+    start = xr.DataArray(
+        np.ones((2, 4, 20)), {"seed": [0, 1], "band": [1, 2, 4, 8], "step": steps},
+        ("seed", "band", "step"),
+    )  # fmt: skip
+    theory = feature_kernel.descent(p, xr.Dataset({"error": start}))
+    data = xr.Dataset({"error": theory.error, "predicted_error": theory.error})
+    np.testing.assert_allclose(study.agreement(data), 1)
+
+
+def test_no_theory_is_given_for_more_pixels_than_can_be_solved():
+    data = xr.Dataset(coords={"pixels": [128, 256]})
+    assert not study.interpolation(None, data).data_vars
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 66}, {"judged_on": "both"}, {"flat_encoding": "wavelet"}]
+)
+def test_parameters_out_of_range_are_refused(change):
+    with pytest.raises(BadParameter):
+        study.ImageParams.parse(change)

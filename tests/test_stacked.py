@@ -1,0 +1,192 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from chymist import models
+from chymist.models.coordinate import CoordinateMLP, Siren, positional
+from chymist.stacked import _rewritten, _vectorised, stacked_forward
+
+LANES, SAMPLES = 3, 7
+
+
+class Direct(nn.Module):
+    """Uses its parameters and buffers without layers."""
+
+    shift: Tensor
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.randn(()))
+        self.offset = nn.Parameter(torch.randn(3))
+        self.matrix = nn.Parameter(torch.randn(4, 3))
+        self.register_buffer("shift", torch.randn(3))
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.gain * self.layer(x) + self.offset) + self.shift
+        return torch.cat([(h @ self.matrix.T).pow(2), h], dim=-1)
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2)
+        self.act = nn.GELU()
+
+    def forward(self, x):
+        x = x + self.act(self.first(x))
+        return 2 - self.second(x) / 3
+
+
+class Normalised(nn.Module):
+    """Holds a layer that only vmap knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.norm, self.outer = nn.Linear(2, 5), nn.LayerNorm(5), nn.Linear(5, 1)
+
+    def forward(self, x):
+        return self.outer(torch.relu(self.norm(self.inner(x))))
+
+
+class SampleMean(nn.Module):
+    """Mixes samples: a rewriting that took it for element by element would be wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.layer(x) - self.layer(x).mean(0)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(torch.tanh(self.a(x)))
+
+
+class ByFlag(nn.Module):
+    """Branches on what is the same for all lanes."""
+
+    def __init__(self, flag=True):
+        super().__init__()
+        self.layer, self.flag = nn.Linear(2, 1), flag
+
+    def forward(self, x):
+        return -self.layer(x) if self.flag else self.layer(x)
+
+
+class ByShape(nn.Module):
+    """Branches on the shape, of which the recorder sees one."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.layer(x) if x.shape[0] > 3 else -self.layer(x)
+
+
+REWRITTEN = [
+    lambda: models.MLP(2, 5, 4, 3, activation="tanh"),
+    lambda: models.MLP(2, 5, 1, activation="hat", bias=False),
+    lambda: models.MLP(2, 5, 1, activation="gelu"),
+    lambda: models.TwoLayer(2, 6),
+    lambda: Siren(5),
+    lambda: CoordinateMLP(positional(8, 3.0), 6, scaling="standard"),
+    lambda: nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.Sigmoid()),
+    Direct,
+    Residual,
+    Tied,
+    ByFlag,
+]
+VECTORISED = [
+    Normalised,
+    SampleMean,
+    ByShape,
+    lambda: nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 2)),
+    lambda: nn.utils.parametrizations.orthogonal(nn.Linear(2, 2)),
+]
+
+
+def stacked(module):
+    torch.manual_seed(1)
+    named = dict(module.named_parameters()), dict(module.named_buffers())
+    return [
+        {n: torch.randn(LANES, *p.shape, dtype=torch.float64) for n, p in part.items()}
+        for part in named
+    ]
+
+
+def one_by_one(module, parameters, buffers, x):
+    state = {**parameters, **buffers}
+    return torch.stack(
+        [
+            functional_call(module, {n: p[i] for n, p in state.items()}, x[i] if x.ndim == 3 else x)
+            for i in range(LANES)
+        ]
+    )
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("build", REWRITTEN + VECTORISED)
+def test_stacked_forward_and_gradients_equal_lane_by_lane(build, training, shared):
+    module = build().double()
+    parameters, buffers = stacked(module)
+    x = torch.randn(*(() if shared else (LANES,)), SAMPLES, 2, dtype=torch.float64)
+    results = []
+    for forward in (
+        stacked_forward(module, 2, training=training),
+        lambda p, b, x: one_by_one(module, p, b, x),
+    ):
+        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
+        out = forward(leaves, buffers, x)
+        gradients = torch.autograd.grad(out.sin().sum(), list(leaves.values()))
+        results.append((out.detach(), *gradients))
+    for ours, reference in zip(*results, strict=True):
+        assert ours.shape == reference.shape
+        scale = float(reference.abs().max())
+        torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12 * max(1.0, scale))
+
+
+@pytest.mark.parametrize("build", REWRITTEN)
+def test_known_modules_are_rewritten(build):
+    assert _rewritten(build(), 2, torch.nn.functional.linear) is not None
+
+
+@pytest.mark.parametrize("build", VECTORISED)
+def test_unknown_modules_are_left_to_vmap(build):
+    assert _rewritten(build(), 2, torch.nn.functional.linear) is None
+
+
+def test_a_hook_is_not_lost():
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].register_forward_hook(lambda module, args, out: out + 1)
+    parameters, buffers = stacked(module.double())
+    x = torch.randn(SAMPLES, 2, dtype=torch.float64)
+    expected = one_by_one(module, parameters, buffers, x)
+    torch.testing.assert_close(stacked_forward(module, 2)(parameters, buffers, x), expected)
+
+
+def test_second_derivatives_pass_through_the_training_forward():
+    module = models.MLP(2, 4, 1).double()
+    parameters, buffers = stacked(module)
+    x = torch.randn(SAMPLES, 2, dtype=torch.float64)
+
+    def curvature(forward):
+        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
+        loss = forward(leaves, buffers, x).square().sum()
+        first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
+        return torch.autograd.grad(sum(g.square().sum() for g in first), list(leaves.values()))
+
+    fast = curvature(stacked_forward(module, 2, training=True))
+    slow = curvature(_vectorised(module))
+    for ours, reference in zip(fast, slow, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-11, atol=1e-11)
