@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -39,16 +41,12 @@ def print_outcome(run: Run) -> None:
     console.print(Text(study["title"], style="bold"))
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in ("claim", "at", "estimate", "95 % interval", "region", "verdict"):
-        table.add_column(
-            column, justify="right" if column == "estimate" else "left", no_wrap=column != "region"
-        )
+        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
     for experiment in run.outcome["experiments"].values():
         for verdict in experiment["claims"]:
-            _add(table, verdict["claim"], verdict, None)
+            _add(table, verdict["claim"], verdict, mark)
         for control in experiment["control"]:
-            flipped = "supported" if control["flipped"] else "broken"
-            word = "flipped" if control["flipped"] else "did not flip"
-            _add(table, f"  control of {control['claim']}", control["verdict"], (flipped, word))
+            _add(table, f"  control of {control['claim']}", control["verdict"], _flip)
     console.print(table)
     whole = "broken" if run.broken else run.status
     ending = ", but a control did not flip: the claims prove nothing" if run.broken else ""
@@ -56,20 +54,22 @@ def print_outcome(run: Run) -> None:
     console.print(mark(whole), Text(f"{ending}  ({seconds:.0f} s, run {run.id})"), sep="")
 
 
-def _add(table: Table, name: str, verdict: dict, sign: tuple[str, str] | None) -> None:  # type: ignore[type-arg]
+def _flip(status: str) -> Text:
+    """Say of a control's verdict whether the claim flipped there; to be refuted is what it is for."""
+    if status == "refuted":
+        return Text("✓ flipped", style="green")
+    return mark(status) if status == "inconclusive" else Text("! did not flip", style="red")
+
+
+def _add(table: Table, name: str, verdict: dict[str, Any], sign: Callable[[str], Text]) -> None:
     for row in verdict["rows"]:
         interval = row["interval"]
         shown = f"[{interval['low']:.4g}, {interval['high']:.4g}]" if interval else "none"
-        where = ", ".join(f"{k}={v}" for k, v in row["where"].items())
-        status = mark(row["status"])
-        if sign:
-            status = mark(sign[0])
-            status.plain = f"{status.plain.split()[0]} {sign[1]}"
         table.add_row(
             name,
-            where,
+            ", ".join(f"{k}={v}" for k, v in row["where"].items()),
             f"{interval['estimate']:.4g}" if interval else "",
             shown,
-            verdict["region"],
-            status,
+            verdict["region"].replace("between ", "").replace(" and ", " to "),
+            sign(row["status"]),
         )

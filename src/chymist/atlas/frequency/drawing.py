@@ -46,7 +46,7 @@ def flat_spectra(p: Any, bench: Bench) -> xr.Dataset:
 
 
 def photographs(p: Any, bench: Bench) -> xr.Dataset:
-    """Errors by octave, held-out PSNR and drawings of five networks, on the user's picture or two.
+    """Errors by octave, held-out PSNR and drawings of networks, on the user's picture or two.
 
     `drawn` holds the drawings at the steps `frame`; `photograph` is what they should become.
     """
@@ -66,9 +66,9 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
     run = xr.concat(
         [
             train(p, bench, encoding, p.scale * p.size / 2, x, y, p.steps, record)
-            for encoding in models.ENCODINGS
+            for encoding in p.network.values.tolist()
         ],
-        xr.DataArray(list(models.ENCODINGS), dims="network", name="network"),
+        p.network,
     )
     target = data.pictures(SHOWN, bench.input).expand_dims(seed=list(bench.seeds))
     drawn = run.picture.sel(step=frames).rename(step="frame")
