@@ -55,7 +55,7 @@ def print_outcome(run: Run) -> None:
 
 
 def _flip(status: str) -> Text:
-    """Say of a control's verdict whether the claim flipped there; to be refuted is what it is for."""
+    """Say whether a claim flipped under its control, which is there to refute it."""
     if status == "refuted":
         return Text("✓ flipped", style="green")
     return mark(status) if status == "inconclusive" else Text("! did not flip", style="red")

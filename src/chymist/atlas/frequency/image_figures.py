@@ -48,6 +48,8 @@ def octaves(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     ):
         panels = []
         for network, label in (("none", "plain coordinates"), ("gaussian", "Gaussian features")):
+            if network not in run.network:
+                continue
             curves = run[name].sel(network=network).mean("image")
             panels.append(_bands(curves, 2.0, title, **words).properties(title=label))
         rows.append(alt.hconcat(*panels))
