@@ -28,15 +28,17 @@ def info_(study: str, /, *, json: bool = False) -> None:
     if json:
         print_json(_record(found))
         return
+    from chymist.report.formulas import plain
+
     console = out()
     console.print(Text(found.title, style="bold"))
     console.print(Text(found.question))
     for experiment in found.experiments:
         console.print()
-        console.print(Text(f"{experiment.name}: ", style="bold"), Text(experiment.says), sep="")
+        console.print(Text(f"{experiment.name}: ", style="bold"), Text(plain(experiment.says)), sep="")
         for claim in experiment.claims:
-            console.print(Text(f"  {claim.name} ({claim.region}): {claim.sentence}"))
-        change = ", ".join(f"{n}={v}" for n, v in experiment.control.change.items())
+            console.print(Text(f"  {claim.name} ({claim.region}): {plain(claim.sentence)}"))
+        change = ", ".join(f"{n}={_text(v)}" for n, v in experiment.control.change.items())
         flips = ", ".join(experiment.control.flips)
         console.print(Text(f"  control ({change}) must refute {flips}: {experiment.control.says}"))
     if found.input:

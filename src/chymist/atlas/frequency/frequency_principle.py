@@ -124,13 +124,13 @@ def misfit(run):
 
 
 CIRCLE = Experiment(
-    "circle", "Two-layer ReLU networks fit cos(k theta) by gradient descent, under losses that "
-    "weigh k by (1 + k^2)^s; T is the first step with error below 0.1.", circle,
+    "circle", "Two-layer ReLU networks fit one cosine each by gradient descent, under losses that "
+    r"weigh $k$ by $(1 + k^2)^s$; T is the first step with error below 0.1.", circle,
     prediction=kernel_theory, claims=(
-        Claim("rate", "The time to learn grows as k squared.", exponent, between(1.8, 2.3)),
+        Claim("rate", "The time to learn grows as $k^2$.", exponent, between(1.8, 2.3)),
         Claim("kernel", "The tangent kernel at the start predicts the time.",
               misfit, between(0, 0.15), centre="median"),
-        Claim("sobolev", "The loss decides: T ~ k^(2 - 2 s), level at s = 1, reversed at s = 2.",
+        Claim("sobolev", r"The loss decides: $T$ goes as $k^{2-2s}$, level at $s = 1$, reversed at $s = 2$.",
               exponent_and_loss, between(1.65, 2.35)),
     ),
     figures=(
