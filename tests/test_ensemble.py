@@ -122,6 +122,18 @@ def test_groups_change_no_bit_where_sizes_are_multiples_of_sixteen(monkeypatch):
     assert identical(runs[0], runs[2])
 
 
+@pytest.mark.parametrize("dtype", [F64, torch.float32])
+@pytest.mark.parametrize("width", [16, 64, 256])
+def test_one_lane_by_itself_has_the_bits_it_has_among_others(width, dtype):
+    x = samples(RNG.normal(size=(64, 16)))
+    runs = [
+        Bench("s", "e", seeds, dtype=dtype).networks(lambda: MLP(16, width, width, 1)).train(
+            GradientDescent(0.05), x, x.isel(feature=[0]), steps=20, record={weights: every(5)})
+        for seeds in ((7,), (7, 8, 9, 10))
+    ]
+    np.testing.assert_array_equal(runs[0].data.weights[0], runs[1].data.weights[0])
+
+
 def test_memory_bounds_the_groups_and_results_agree(monkeypatch):
     # Bits may differ where lanes of odd sizes come to lie otherwise in memory.
     sizes = []
@@ -270,7 +282,7 @@ def test_minibatches_are_drawn_by_key_without_replacement(small_groups):
     def spy(self, x, y):
         out = orders(self, x, y)
         for lane, seed in enumerate(self.seeds):
-            seen.setdefault((id(self), lane, seed), []).append(out[1][lane].flatten().tolist())
+            seen.setdefault((self, lane, seed), []).append(out[1][lane].flatten().tolist())
         return out
 
     with pytest.MonkeyPatch.context() as patch:
@@ -490,6 +502,24 @@ def test_an_instrument_may_place_named_arrays_and_predict_elsewhere():
     np.testing.assert_allclose(run.data.error, 2 * run.data.loss, rtol=1e-12)
     expected = run.end.predict(elsewhere).squeeze("feature")
     np.testing.assert_array_equal(run.data.outside.isel(step=-1), expected)
+
+
+def test_a_named_array_is_placed_once_a_group(monkeypatch, small_groups):
+    placed = []
+    place = Lanes.place
+    monkeypatch.setattr(Lanes, "place", lambda self, a: placed.append(a) or place(self, a))
+    goal = samples(Y)
+    error = Instrument("error", lambda s: (s.prediction - s.place(goal)).square().mean((1, 2)))
+    networks(seeds=range(4)).train(GradientDescent(0.1), samples(X), samples(Y), steps=30,
+                                   record={error: every()})
+    assert sum(array is goal for array in placed) == 2
+
+
+def test_what_an_instrument_hands_out_is_kept_as_it_was():
+    bias = Instrument("bias", lambda s: s.parameters["layers.2.bias"], dims=("output",))
+    run = networks().train(GradientDescent(0.1), samples(X), samples(Y), steps=5,
+                           record={bias: every()})
+    assert (run.data.bias.diff("step") != 0).all()
 
 
 # Modules

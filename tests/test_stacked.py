@@ -71,6 +71,42 @@ class Tied(nn.Module):
         return self.b(torch.tanh(self.a(x)))
 
 
+class Discarding(nn.Module):
+    """Goes on computing after its output."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        out = self.layer(x)
+        _ = out * 2
+        return out
+
+
+class Vector(nn.Module):
+    """Multiplies a matrix by a vector, which stacked would be another product."""
+
+    def __init__(self):
+        super().__init__()
+        self.matrix, self.vector = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.ones(3))
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.layer(x) * (self.matrix @ self.vector)
+
+
+class Constant(nn.Module):
+    """Returns a vector whatever the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.vector = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return self.vector * 2
+
+
 class ByFlag(nn.Module):
     """Branches on what is the same for all lanes."""
 
@@ -105,11 +141,14 @@ REWRITTEN = [
     Residual,
     Tied,
     ByFlag,
+    Discarding,
 ]
 VECTORISED = [
     Normalised,
     SampleMean,
     ByShape,
+    Vector,
+    Constant,
     lambda: nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 2)),
     lambda: nn.utils.parametrizations.orthogonal(nn.Linear(2, 2)),
 ]

@@ -35,7 +35,9 @@ def info_(study: str, /, *, json: bool = False) -> None:
     console.print(Text(found.question))
     for experiment in found.experiments:
         console.print()
-        console.print(Text(f"{experiment.name}: ", style="bold"), Text(plain(experiment.says)), sep="")
+        console.print(
+            Text(f"{experiment.name}: ", style="bold"), Text(plain(experiment.says)), sep=""
+        )
         for claim in experiment.claims:
             console.print(Text(f"  {claim.name} ({claim.region}): {plain(claim.sentence)}"))
         change = ", ".join(f"{n}={_text(v)}" for n, v in experiment.control.change.items())

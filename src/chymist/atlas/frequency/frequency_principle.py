@@ -130,7 +130,7 @@ CIRCLE = Experiment(
         Claim("rate", "The time to learn grows as $k^2$.", exponent, between(1.8, 2.3)),
         Claim("kernel", "The tangent kernel at the start predicts the time.",
               misfit, between(0, 0.15), centre="median"),
-        Claim("sobolev", r"The loss decides: $T$ goes as $k^{2-2s}$, level at $s = 1$, reversed at $s = 2$.",
+        Claim("sobolev", r"The loss decides: $T$ goes as $k^{2-2s}$: reversed at $s = 2$.",
               exponent_and_loss, between(1.65, 2.35)),
     ),
     figures=(
