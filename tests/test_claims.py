@@ -90,9 +90,7 @@ def test_the_verdict_of_several_rows(statuses, expected):
     assert overall(statuses) == expected
 
 
-@pytest.mark.parametrize(
-    ("centre", "make"), [("mean", mean_interval), ("median", median_interval)]
-)
+@pytest.mark.parametrize(("centre", "make"), [("mean", mean_interval), ("median", median_interval)])
 def test_a_verdict_states_values_interval_and_region(centre, make):
     values = np.array([0.1, 0.2, 0.15, 0.3, 0.12, 0.22, 0.18, 0.25])
     verdict = judge(claim(centre=centre), measured(values))
@@ -224,8 +222,11 @@ def by_threshold(data, threshold=0.0):
 def test_a_digest_covers_the_arguments_of_a_partial_statistic():
     digests = {
         claim(statistic=s).digest()
-        for s in (by_threshold, partial(by_threshold, threshold=0.1),
-                  partial(by_threshold, threshold=0.2))
+        for s in (
+            by_threshold,
+            partial(by_threshold, threshold=0.1),
+            partial(by_threshold, threshold=0.2),
+        )
     }
     assert len(digests) == 3
 

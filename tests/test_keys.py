@@ -41,8 +41,10 @@ def test_initialising_leaves_the_global_generator_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
-@given(st.tuples(text, text, st.integers(0, 10**6), text),
-       st.tuples(text, text, st.integers(0, 10**6), text))
+@given(
+    st.tuples(text, text, st.integers(0, 10**6), text),
+    st.tuples(text, text, st.integers(0, 10**6), text),
+)
 def test_different_addresses_have_different_streams(a, b):
     assert (Key(*a).number == Key(*b).number) == (a == b)
 

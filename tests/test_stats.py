@@ -142,8 +142,10 @@ def test_a_false_claim_is_rarely_supported(centre, n, region):
 def test_rows_hold_together_at_the_stated_level(rows):
     drawn = np.random.default_rng(2).normal(size=(SETS // 2, rows, 8))
     level = simultaneous(0.95, rows)
-    missed = [any(not i.low <= 0 <= i.high for i in (mean_interval(v, level) for v in row))
-              for row in drawn]
+    missed = [
+        any(not i.low <= 0 <= i.high for i in (mean_interval(v, level) for v in row))
+        for row in drawn
+    ]
     assert np.mean(missed) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(drawn))
 
 
@@ -170,8 +172,11 @@ def test_log_slope_finds_exponents_and_equals_polyfit(exponent, factor, seed):
 
 
 def test_log_slope_of_what_is_missing_or_not_positive_is_missing():
-    y = xr.DataArray([[1.0, 2.0, 4.0], [1.0, np.nan, 4.0], [1.0, 0.0, 4.0], [1.0, -2.0, 4.0]],
-                     dims=("seed", "k"), coords={"k": [1.0, 2.0, 4.0]})
+    y = xr.DataArray(
+        [[1.0, 2.0, 4.0], [1.0, np.nan, 4.0], [1.0, 0.0, 4.0], [1.0, -2.0, 4.0]],
+        dims=("seed", "k"),
+        coords={"k": [1.0, 2.0, 4.0]},
+    )
     np.testing.assert_allclose(log_slope(y, "k"), [1, np.nan, np.nan, np.nan])
 
 

@@ -87,14 +87,14 @@ def measured(
         array = array.where(array[x] > 0)
     if scale == "log":
         array = array.where(array > 0)
-    rows = table(
-        mid=array.median("seed"), low=array.min("seed"), high=array.max("seed")
-    )
+    rows = table(mid=array.median("seed"), low=array.min("seed"), high=array.max("seed"))
     base = alt.Chart(alt.Data(values=rows))
     encoding: dict[str, Any] = {"x": alt.X(**axis(x, x_title, x_scale))}
     if colour:
         encoding["color"] = alt.Color(
-            f"{colour}:N", title=colour_title or colour, sort=None,
+            f"{colour}:N",
+            title=colour_title or colour,
+            sort=None,
             scale=alt.Scale(range=PALETTE),
         )
     fixed = {} if colour else {"color": PALETTE[0]}
@@ -153,8 +153,16 @@ def threshold(value: float, label: str) -> alt.LayerChart:
 
 
 def heat_map(
-    array: xr.DataArray, x: str, y: str, *, title: str, x_title: str, y_title: str,
-    domain: tuple[float, float] | None = None, width: int = 360, height: int = 200,
+    array: xr.DataArray,
+    x: str,
+    y: str,
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    domain: tuple[float, float] | None = None,
+    width: int = 360,
+    height: int = 200,
 ) -> alt.Chart:
     """Draw values over two dimensions as coloured cells, x and y as ordered categories."""
     if "seed" in array.dims:
@@ -173,8 +181,14 @@ def heat_map(
 
 
 def statistic(
-    array: xr.DataArray, *, title: str, category: str | None = None, category_title: str = "",
-    low: float | None = None, high: float | None = None, width: int = 260,
+    array: xr.DataArray,
+    *,
+    title: str,
+    category: str | None = None,
+    category_title: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    width: int = 260,
 ) -> alt.LayerChart:
     """Draw one dot a seed along a horizontal axis, the region's edges as dotted rules."""
     rows = table(value=array)
@@ -212,8 +226,12 @@ def image_strip(
         alt.Chart(alt.Data(values=cells))
         .mark_image(width=size, height=size)
         .encode(
-            x=alt.X("column:N", sort=None, title=column_title,
-                    axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)),
+            x=alt.X(
+                "column:N",
+                sort=None,
+                title=column_title,
+                axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False),
+            ),
             y=alt.Y("row:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),
             url="url:N",
         )
@@ -243,12 +261,23 @@ def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "mark": {"color": PALETTE[0]},
         "view": {"stroke": None, "continuousWidth": 330, "continuousHeight": 220},
         "axis": {
-            "labelColor": MUTED, "titleColor": INK, "gridColor": "#e6eaee",
-            "domainColor": "#9aa7b3", "tickColor": "#9aa7b3", "titleFontWeight": 500,
-            "labelFontSize": 11, "titleFontSize": 12,
+            "labelColor": MUTED,
+            "titleColor": INK,
+            "gridColor": "#e6eaee",
+            "domainColor": "#9aa7b3",
+            "tickColor": "#9aa7b3",
+            "titleFontWeight": 500,
+            "labelFontSize": 11,
+            "titleFontSize": 12,
         },
-        "legend": {"labelColor": INK, "titleColor": INK, "titleFontWeight": 500,
-                   "labelFontSize": 11, "titleFontSize": 12, "symbolOpacity": 1},
+        "legend": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "titleFontWeight": 500,
+            "labelFontSize": 11,
+            "titleFontSize": 12,
+            "symbolOpacity": 1,
+        },
         "title": {"anchor": "start", "color": INK, "fontSize": 13, "fontWeight": 600},
         "range": {"category": PALETTE},
     }

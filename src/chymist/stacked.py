@@ -121,9 +121,7 @@ class _Step:
     uses: tuple[int, ...]
 
 
-def _rewritten(
-    module: nn.Module, features: int, linear: Callable[..., Tensor]
-) -> Forward | None:
+def _rewritten(module: nn.Module, features: int, linear: Callable[..., Tensor]) -> Forward | None:
     """Rewrite a module for stacked parameters, or return None if it calls something unknown.
 
     In the module's own forward, values are matrices, (sample, feature) above all; stacked, they are
@@ -155,8 +153,10 @@ def _rewritten(
     fresh = 1 + len(names)
     # Values are dropped after their last use, so that as little as possible is held at a time.
     used = {place: number for number, step in enumerate(steps) for place in step.uses}
-    dropped = [[p for p in step.uses if p >= fresh and used[p] == number and p != last]
-               for number, step in enumerate(steps)]
+    dropped = [
+        [p for p in step.uses if p >= fresh and used[p] == number and p != last]
+        for number, step in enumerate(steps)
+    ]
 
     def forward(
         parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor

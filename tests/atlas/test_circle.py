@@ -34,9 +34,7 @@ def test_rounds_are_one_training(learnt):
     ).data.error  # fmt: skip
     shown = learnt.error.sel(s=0.0, drop=True).dropna("step", how="all")
     assert shown.step.max() > 64
-    xr.testing.assert_allclose(
-        shown, whole.sel(step=shown.step).transpose(*shown.dims), atol=1e-5
-    )
+    xr.testing.assert_allclose(shown, whole.sel(step=shown.step).transpose(*shown.dims), atol=1e-5)
     stopped = whole.sel(step=slice(0, 256))
     np.testing.assert_array_equal(
         learnt.time_to_learn.sel(s=0.0), time_to(stopped, LEARNT).transpose("k", "seed")

@@ -54,10 +54,7 @@ def test_band_error_equals_the_full_transform(size, seed):
     power = np.abs(np.fft.fft2(residual)) ** 2
     k = np.fft.fftfreq(size, 1 / size)
     radius = np.hypot(k[:, None], k[None, :])
-    expected = [
-        np.sqrt(power[(radius >= a) & (radius < b)].sum())
-        for a, b in pairwise(edges)
-    ]
+    expected = [np.sqrt(power[(radius >= a) & (radius < b)].sum()) for a, b in pairwise(edges)]
     ours = band_error(torch.tensor(residual), radial_bands(size, edges))
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-10)
 
@@ -121,8 +118,13 @@ def test_spectral_error_is_one_where_nothing_is_learnt_and_scales_with_what_is()
         lambda: MLP(1, 8, 1), gaussian_start
     )
     networks.parameters["layers.1.weight"].zero_()
-    run = networks.train(GradientDescent(0.0), samples(x), y, steps=0,
-                         record={spectral_error(y, [3]): every(), own_error(y, "own"): every()})
+    run = networks.train(
+        GradientDescent(0.0),
+        samples(x),
+        y,
+        steps=0,
+        record={spectral_error(y, [3]): every(), own_error(y, "own"): every()},
+    )
     np.testing.assert_allclose(run.data.error, 1.0, rtol=1e-12)
     np.testing.assert_allclose(run.data.own, 1.0, rtol=1e-12)
 

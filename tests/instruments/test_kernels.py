@@ -67,8 +67,10 @@ def test_the_kernel_of_a_two_layer_relu_network_has_its_closed_form():
     ensemble = networks(lambda: TwoLayer(3, 40))
     ours = kernel(ensemble, X)
     for lane in range(3):
-        w, b, a = (ensemble.parameters[n][lane].numpy()
-                   for n in ("inner.weight", "inner.bias", "outer.weight"))
+        w, b, a = (
+            ensemble.parameters[n][lane].numpy()
+            for n in ("inner.weight", "inner.bias", "outer.weight")
+        )
         np.testing.assert_allclose(ours[lane], relu_kernel(w, b, a[0], X), rtol=1e-12, atol=1e-12)
 
 

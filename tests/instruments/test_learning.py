@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from chymist.instruments import area_under, time_to
 
-curves = st.lists(
-    st.floats(0, 10) | st.just(float("nan")), min_size=2, max_size=12
-)
+curves = st.lists(st.floats(0, 10) | st.just(float("nan")), min_size=2, max_size=12)
 
 
 def curve(values, steps=None):
@@ -25,7 +23,8 @@ def test_time_to_equals_a_plain_search(values, threshold):
 def test_time_to_keeps_the_other_dimensions():
     values = np.stack([np.linspace(1, 0, 6), np.ones(6), np.full(6, np.nan)])
     error = xr.DataArray(
-        np.stack([values, values / 2]), dims=("k", "seed", "step"),
+        np.stack([values, values / 2]),
+        dims=("k", "seed", "step"),
         coords={"k": [1, 2], "seed": [3, 4, 5], "step": 10 * np.arange(6)},
     )
     time = time_to(error, 0.3)

@@ -53,9 +53,7 @@ class Page(HTMLParser):
 Record = dict[str, Any]
 
 
-def test_loads_nothing_and_runs_nothing(
-    manifest: Record, outcome: Record, figures: Record
-) -> None:
+def test_loads_nothing_and_runs_nothing(manifest: Record, outcome: Record, figures: Record) -> None:
     text = render_report(manifest, outcome, figures)
     page = Page(text)
     assert page.open == []
@@ -85,7 +83,8 @@ def test_stays_below_three_megabytes_with_heavy_figures_and_many_seeds(
     points = np.random.default_rng(0).random((6000, 2)).tolist()
     cloud = draw.themed(
         alt.Chart(alt.Data(values=[{"x": x, "y": y} for x, y in points]))
-        .mark_point().encode(x="x:Q", y="y:Q")
+        .mark_point()
+        .encode(x="x:Q", y="y:Q")
     )
     experiment = manifest["study"]["experiments"][0]
     experiment["figures"] = [{"name": f"cloud-{i}", "caption": "A cloud."} for i in range(6)]
@@ -137,10 +136,19 @@ def test_tells_the_result_in_words(manifest: Record, outcome: Record, figures: R
     # Estimates and intervals of a single-line claim and of the three lines of another.
     assert page.text.count("(95 %)") == 3
     assert page.text.count("(98.3 %)") == 6
-    for words in ("changed from 64", "01JDC2M4Q8R6T0V9W3X5Y7Z1AB", "above 0.6", "0.8 to 1.25",
-                  '"torch==2.6.0"', manifest["command"], "@misc{chymist-01JDC2M4Q8R6T0V9W3X5Y7Z1AB",
-                  "arXiv:1901.06523",
-                  "@misc{jacot2018neural", "1 min 3 s", "23 November 2025, 04:36 UTC"):
+    for words in (
+        "changed from 64",
+        "01JDC2M4Q8R6T0V9W3X5Y7Z1AB",
+        "above 0.6",
+        "0.8 to 1.25",
+        '"torch==2.6.0"',
+        manifest["command"],
+        "@misc{chymist-01JDC2M4Q8R6T0V9W3X5Y7Z1AB",
+        "arXiv:1901.06523",
+        "@misc{jacot2018neural",
+        "1 min 3 s",
+        "23 November 2025, 04:36 UTC",
+    ):
         assert words in page.text, words
     assert "scale 1 → 30" in page.text
 
@@ -175,16 +183,26 @@ def test_says_exploratory_diverged_missing_input_and_sweep(
     manifest: Record, outcome: Record, figures: Record
 ) -> None:
     manifest |= {
-        "exploratory": True, "diverged": {"line, treatment": 2, "line, control": 1},
+        "exploratory": True,
+        "diverged": {"line, treatment": 2, "line, control": 1},
         "sweep": {"width": [32, 64]},
         "input": {"name": "mine.csv", "sha256": "12" * 32, "says": "columns x, y"},
     }
     row = outcome["experiments"]["line"]["claims"][2]["rows"][0]
     row["values"][2], row["interval"] = None, None
     page = Page(render_report(manifest, outcome, figures))
-    for words in ("Exploratory.", "3 networks diverged.", "2 in line, treatment",
-                  "mine.csv", "12" * 32, "1 of 8 seeds",
-                  "missing", "fewer than two values", "32, 64", "swept"):
+    for words in (
+        "Exploratory.",
+        "3 networks diverged.",
+        "2 in line, treatment",
+        "mine.csv",
+        "12" * 32,
+        "1 of 8 seeds",
+        "missing",
+        "fewer than two values",
+        "32, 64",
+        "swept",
+    ):
         assert words in page.text, words
 
 
@@ -275,10 +293,20 @@ def test_contrast_is_at_least_that_of_wcag_aa(theme: int) -> None:
     blocks = re.findall(r":root \{(.*?)\}", sheet, flags=re.S)
     assert len(blocks) == 2
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", blocks[theme]))
-    pairs = [(text, ground) for ground in ("paper", "raised") for text in
-             ("ink", "soft", "link", "good", "bad", "open")]
-    pairs += [("good", "good-tint"), ("bad", "bad-tint"), ("open", "open-tint"),
-              ("ink", "alarm"), ("bad", "alarm"), ("link", "alarm"), ("ink", "open-tint")]
+    pairs = [
+        (text, ground)
+        for ground in ("paper", "raised")
+        for text in ("ink", "soft", "link", "good", "bad", "open")
+    ]
+    pairs += [
+        ("good", "good-tint"),
+        ("bad", "bad-tint"),
+        ("open", "open-tint"),
+        ("ink", "alarm"),
+        ("bad", "alarm"),
+        ("link", "alarm"),
+        ("ink", "open-tint"),
+    ]
     for text, ground in pairs:
         assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for mark in ("dot", "bar", "other"):

@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "broken": "red"}
+WIDE = 140
+"""Columns of a table that no terminal bounds."""
 MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "broken": "!"}
 
 
 def out() -> Console:
     """Return the console for data."""
     console = Console(file=sys.stdout, highlight=False)
-    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=100)
+    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=WIDE)
 
 
 def err() -> Console:

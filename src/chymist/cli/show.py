@@ -40,8 +40,9 @@ def print_outcome(run: Run) -> None:
     study = run.manifest["study"]
     console.print(Text(study["title"], style="bold"))
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("claim", "at", "estimate", "95 % interval", "region", "verdict"):
-        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
+    for column in ("claim", "at", "estimate", "95 % interval", "region"):
+        table.add_column(column, justify="right" if column == "estimate" else "left")
+    table.add_column("verdict", no_wrap=True, min_width=14)
     for experiment in run.outcome["experiments"].values():
         for verdict in experiment["claims"]:
             _add(table, verdict["claim"], verdict, mark)
@@ -49,7 +50,7 @@ def print_outcome(run: Run) -> None:
             _add(table, f"  control of {control['claim']}", control["verdict"], _flip)
     console.print(table)
     whole = "broken" if run.broken else run.status
-    ending = ", but a control did not flip: the claims prove nothing" if run.broken else ""
+    ending = ": a control did not flip, so the claims prove nothing" if run.broken else ""
     seconds = run.manifest["seconds"]
     console.print(mark(whole), Text(f"{ending}  ({seconds:.0f} s, run {run.id})"), sep="")
 

@@ -52,14 +52,17 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
     except Image.DecompressionBombError:
         raise _too_large(path) from None
     except UnidentifiedImageError:
-        raise BadInput(f"{path.name} is not a picture", "give a PNG, JPEG or another raster image"
-                       ) from None
+        raise BadInput(
+            f"{path.name} is not a picture", "give a PNG, JPEG or another raster image"
+        ) from None
     except FileNotFoundError:
         raise BadInput(f"no file {path}", "check the path") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Pillow raises any of these on damaged data; what it says names the damage.
-        raise BadInput(f"{path.name} cannot be read to its end: {error}",
-                       "the file is cut short or damaged; export it again") from None
+        raise BadInput(
+            f"{path.name} cannot be read to its end: {error}",
+            "the file is cut short or damaged; export it again",
+        ) from None
     square = _central_square(np.asarray(grey) / np.float32(255))
     values = area_average(square, size or min(len(square), KEPT)).astype(float)
     return values.clip(0, 1)
@@ -108,9 +111,7 @@ def _central_square(values: Float[ndarray, "rows columns"]) -> Float[ndarray, "s
     return square
 
 
-def area_average(
-    values: Float[ndarray, "rows columns"], size: int
-) -> Float[ndarray, "size size"]:
+def area_average(values: Float[ndarray, "rows columns"], size: int) -> Float[ndarray, "size size"]:
     """Resize by averaging over each new pixel's area; the mean is kept exactly.
 
     A new pixel covers rows / size by columns / size old ones, in part where the ratio is not whole.
@@ -206,16 +207,21 @@ def _refuse_unfit(path: Path, opened: Any) -> None:
     if width * height > LARGEST:
         raise _too_large(path)
     if min(width, height) < SMALLEST:
-        raise BadInput(f"{path.name} has {width} x {height} pixels",
-                       f"a picture needs at least {SMALLEST} on each side")
+        raise BadInput(
+            f"{path.name} has {width} x {height} pixels",
+            f"a picture needs at least {SMALLEST} on each side",
+        )
     if getattr(opened, "is_animated", False):
-        raise BadInput(f"{path.name} is animated ({opened.n_frames} frames)",
-                       "export one frame as PNG or JPEG")
+        raise BadInput(
+            f"{path.name} is animated ({opened.n_frames} frames)", "export one frame as PNG or JPEG"
+        )
 
 
 def _too_large(path: Path) -> BadInput:
-    return BadInput(f"{path.name} has more than {LARGEST // 10**6} million pixels",
-                    "make it smaller first; it would be reduced to 512 x 512 at most")
+    return BadInput(
+        f"{path.name} has more than {LARGEST // 10**6} million pixels",
+        "make it smaller first; it would be reduced to 512 x 512 at most",
+    )
 
 
 def _grey(path: Path, image: Any) -> Any:
@@ -227,8 +233,10 @@ def _grey(path: Path, image: Any) -> Any:
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.asarray(image, dtype=np.float32) * np.float32(255 / 65535))
     if image.mode in ("I", "F"):
-        raise BadInput(f"{path.name} has {image.mode} pixels without a stated range",
-                       "export it with 8 or 16 bits a channel")
+        raise BadInput(
+            f"{path.name} has {image.mode} pixels without a stated range",
+            "export it with 8 or 16 bits a channel",
+        )
     clear = image.convert("RGBA")
     white = Image.new("RGBA", clear.size, "white")
     return Image.alpha_composite(white, clear).convert("L").convert("F")
@@ -241,13 +249,16 @@ def _through_profile(path: Path, image: Any) -> Any:
 
     profile = image.info.get("icc_profile")
     if not profile:
-        raise BadInput(f"{path.name} has CMYK colours and no colour profile to read them by",
-                       "export it as RGB")
+        raise BadInput(
+            f"{path.name} has CMYK colours and no colour profile to read them by",
+            "export it as RGB",
+        )
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except ImageCms.PyCMSError as error:
-        raise BadInput(f"{path.name} has a colour profile that cannot be used: {error}",
-                       "export it as RGB") from None
+        raise BadInput(
+            f"{path.name} has a colour profile that cannot be used: {error}", "export it as RGB"
+        ) from None

@@ -32,8 +32,9 @@ def picture_band_error(edges: Sequence[float], name: str = "band_error") -> Inst
         residual = _square(snapshot.prediction) - goal
         return band_error(residual, masks) / band_error(goal, masks)
 
-    return Instrument(name, measure, ("band",), {"band": list(edges[:-1])},
-                      long_name="relative error of the band")
+    return Instrument(
+        name, measure, ("band",), {"band": list(edges[:-1])}, long_name="relative error of the band"
+    )
 
 
 def picture_band_psnr(edges: Sequence[float], name: str = "band_psnr") -> Instrument:
@@ -50,8 +51,14 @@ def picture_band_psnr(edges: Sequence[float], name: str = "band_psnr") -> Instru
         energy = band_error(_square(snapshot.prediction) - goal, radial_bands(size, edges)) ** 2
         return psnr(energy / size**4)
 
-    return Instrument(name, measure, ("band",), {"band": list(edges[:-1])}, units="dB",
-                      long_name="peak signal-to-noise ratio of the band")
+    return Instrument(
+        name,
+        measure,
+        ("band",),
+        {"band": list(edges[:-1])},
+        units="dB",
+        long_name="peak signal-to-noise ratio of the band",
+    )
 
 
 def training_psnr(name: str = "train_psnr") -> Instrument:
@@ -76,9 +83,7 @@ def held_out_psnr(
     return Instrument(name, measure, units="dB", long_name="PSNR on held-out pixels")
 
 
-def reconstruction(
-    x: Float[Tensor, "pixel axis"], name: str = "picture"
-) -> Instrument:
+def reconstruction(x: Float[Tensor, "pixel axis"], name: str = "picture") -> Instrument:
     """What the network draws on a square grid of coordinates x, (row, column). Unit 1.
 
     Cost: one forward pass.

@@ -14,8 +14,25 @@ from markupsafe import Markup
 
 from chymist.figures import render
 
-_ELEMENTS = {"svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
-             "tspan", "image", "defs", "clipPath", "linearGradient", "radialGradient", "stop"}
+_ELEMENTS = {
+    "svg",
+    "g",
+    "path",
+    "rect",
+    "circle",
+    "ellipse",
+    "line",
+    "polyline",
+    "polygon",
+    "text",
+    "tspan",
+    "image",
+    "defs",
+    "clipPath",
+    "linearGradient",
+    "radialGradient",
+    "stop",
+}
 _ATTRIBUTES = {
     "viewBox", "id", "d", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "dx", "dy",
     "width", "height", "points", "transform", "fill", "fill-opacity", "fill-rule", "stroke",
@@ -103,6 +120,8 @@ def _clean(element: ET.Element, prefix: str) -> None:
 
 
 def _unseen(element: ET.Element) -> bool:
-    return (element.get("display") == "none"
-            or (element.get("class") == "background" and not element.get("fill")
-                and not element.get("stroke")))
+    return element.get("display") == "none" or (
+        element.get("class") == "background"
+        and not element.get("fill")
+        and not element.get("stroke")
+    )

@@ -22,14 +22,59 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 _ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "mroot": 2,
           "msubsup": 3, "munderover": 3}  # fmt: skip
-_ELEMENTS = {*_ARITY, "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "ms", "mstyle", "msqrt",
-             "mpadded", "mphantom", "mtable", "mtr", "mtd", "menclose", "mmultiscripts"}
-_ATTRIBUTES = {"display", "stretchy", "fence", "form", "accent", "separator", "lspace", "rspace",
-               "width", "height", "depth", "voffset", "linethickness", "displaystyle",
-               "scriptlevel", "mathvariant", "minsize", "maxsize", "movablelimits", "largeop"}
-_STYLES = {"bold": "BOLD", "bold-italic": "BOLD ITALIC", "script": "SCRIPT",
-           "bold-script": "BOLD SCRIPT", "fraktur": "FRAKTUR", "bold-fraktur": "BOLD FRAKTUR",
-           "double-struck": "DOUBLE-STRUCK", "sans-serif": "SANS-SERIF", "monospace": "MONOSPACE"}
+_ELEMENTS = {
+    *_ARITY,
+    "math",
+    "mrow",
+    "mi",
+    "mn",
+    "mo",
+    "mtext",
+    "mspace",
+    "ms",
+    "mstyle",
+    "msqrt",
+    "mpadded",
+    "mphantom",
+    "mtable",
+    "mtr",
+    "mtd",
+    "menclose",
+    "mmultiscripts",
+}
+_ATTRIBUTES = {
+    "display",
+    "stretchy",
+    "fence",
+    "form",
+    "accent",
+    "separator",
+    "lspace",
+    "rspace",
+    "width",
+    "height",
+    "depth",
+    "voffset",
+    "linethickness",
+    "displaystyle",
+    "scriptlevel",
+    "mathvariant",
+    "minsize",
+    "maxsize",
+    "movablelimits",
+    "largeop",
+}
+_STYLES = {
+    "bold": "BOLD",
+    "bold-italic": "BOLD ITALIC",
+    "script": "SCRIPT",
+    "bold-script": "BOLD SCRIPT",
+    "fraktur": "FRAKTUR",
+    "bold-fraktur": "BOLD FRAKTUR",
+    "double-struck": "DOUBLE-STRUCK",
+    "sans-serif": "SANS-SERIF",
+    "monospace": "MONOSPACE",
+}
 # What latex2mathml does not know, in terms of what it does.
 _SYNONYMS = (
     (re.compile(r"\\(begin|end)\{(?:aligned|gathered)\}"), r"\\\1{split}"),
@@ -111,7 +156,10 @@ def _shown(latex: str, options: dict[str, Any]) -> str:
 
 def _formulas(reader: MarkdownIt) -> MarkdownIt:
     return reader.use(
-        dollarmath_plugin, allow_labels=False, allow_space=False, double_inline=True,
+        dollarmath_plugin,
+        allow_labels=False,
+        allow_space=False,
+        double_inline=True,
         renderer=_shown,
     )
 

@@ -30,20 +30,24 @@ def render_report(
         KeyError: a record lacks what a sealed run has.
     """
     views = view.experiments(manifest, outcome, figures)
-    return _environment().get_template("report.html.j2").render(
-        run=manifest,
-        study=manifest["study"],
-        outcome=outcome,
-        broken=bool(outcome.get("broken")),
-        exploratory=manifest.get("exploratory"),
-        experiments=views,
-        summary=view.summary(views),
-        unflipped=[(e, c) for e in views for c in e.control if not c.flipped],
-        parameters=view.parameters(manifest),
-        references=view.references(manifest),
-        install=_install(manifest["versions"]),
-        citation=bibtex(dict(manifest)),
-        style=_style(),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=manifest,
+            study=manifest["study"],
+            outcome=outcome,
+            broken=bool(outcome.get("broken")),
+            exploratory=manifest.get("exploratory"),
+            experiments=views,
+            summary=view.summary(views),
+            unflipped=[(e, c) for e in views for c in e.control if not c.flipped],
+            parameters=view.parameters(manifest),
+            references=view.references(manifest),
+            install=_install(manifest["versions"]),
+            citation=bibtex(dict(manifest)),
+            style=_style(),
+        )
     )
 
 

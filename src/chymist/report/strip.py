@@ -51,7 +51,6 @@ class Ruler:
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
-
     def labels(self) -> list[str]:
         """Return the ticks as text: all as powers of ten where one is large or small."""
         ticks = self.ticks()
@@ -95,15 +94,20 @@ def strip(
         if label:
             name = Markup("<text class='lane' x='0' y='{}'>{}</text>")
             parts.append(name.format(top + 11, label))
-        parts.append(Markup("<g class='{}'>{}</g>").format(
-            label or "experiment", _lane(row, scale, top + header + LANE / 2)))
+        parts.append(
+            Markup("<g class='{}'>{}</g>").format(
+                label or "experiment", _lane(row, scale, top + header + LANE / 2)
+            )
+        )
     if axis:
         parts.append(_axis(scale, bottom))
     description = "; ".join(_say(label, row) for label, row in lanes)
     return Markup(
         "<svg class='strip' viewBox='0 0 {} {}' role='img' aria-label='{}'>{}</svg>"
     ).format(
-        WIDTH, bottom + (AXIS if axis else 0), f"{description}; region {verdict.region}",
+        WIDTH,
+        bottom + (AXIS if axis else 0),
+        f"{description}; region {verdict.region}",
         Markup().join(parts),
     )
 
@@ -114,10 +118,12 @@ def _region(verdict: Verdict, scale: Ruler, top: float) -> Markup:
     right = WIDTH if high is None else scale(high)
     edges = Markup().join(
         Markup("<path class='edge' d='M{:.1f},{}v{}'/>").format(scale(e), top, LANE)
-        for e in (low, high) if e is not None
+        for e in (low, high)
+        if e is not None
     )
     return Markup("<rect class='region' x='{:.1f}' y='{}' width='{:.1f}' height='{}'/>{}").format(
-        left, top, max(0.0, right - left), LANE, edges)
+        left, top, max(0.0, right - left), LANE, edges
+    )
 
 
 def _lane(row: Row, scale: Ruler, middle: float) -> Markup:
@@ -128,15 +134,26 @@ def _lane(row: Row, scale: Ruler, middle: float) -> Markup:
     for i, value in enumerate(values):
         # A fixed scatter across the lane (golden-ratio sequence) keeps equal values apart.
         y = middle + 13 * ((i + 1) * 0.618034 % 1 - 0.5)
-        parts.append(Markup("<circle class='seed' cx='{:.1f}' cy='{:.1f}' r='2.6'/>").format(
-            scale(value), y))
+        parts.append(
+            Markup("<circle class='seed' cx='{:.1f}' cy='{:.1f}' r='2.6'/>").format(scale(value), y)
+        )
     if row.interval and math.isfinite(row.interval.low + row.interval.high):
         low, high = scale(row.interval.low), scale(row.interval.high)
-        parts.append(Markup(
-            "<path class='interval' d='M{0:.1f},{2:.1f}H{1:.1f}M{0:.1f},{3:.1f}V{4:.1f}"
-            "M{1:.1f},{3:.1f}V{4:.1f}'/><path class='estimate' d='M{5:.1f},{6:.1f}V{7:.1f}'/>"
-        ).format(low, high, middle, middle - 5, middle + 5, scale(row.interval.estimate),
-                 middle - 9, middle + 9))
+        parts.append(
+            Markup(
+                "<path class='interval' d='M{0:.1f},{2:.1f}H{1:.1f}M{0:.1f},{3:.1f}V{4:.1f}"
+                "M{1:.1f},{3:.1f}V{4:.1f}'/><path class='estimate' d='M{5:.1f},{6:.1f}V{7:.1f}'/>"
+            ).format(
+                low,
+                high,
+                middle,
+                middle - 5,
+                middle + 5,
+                scale(row.interval.estimate),
+                middle - 9,
+                middle + 9,
+            )
+        )
     return Markup().join(parts)
 
 
@@ -147,7 +164,8 @@ def _axis(scale: Ruler, top: float) -> Markup:
         for value, label in zip(scale.ticks(), scale.labels(), strict=True)
     )
     return Markup("<g class='axis'><path class='tick' d='M0,{0}H{1}'/>{2}</g>").format(
-        top, WIDTH, marks)
+        top, WIDTH, marks
+    )
 
 
 def _say(label: str, row: Row) -> str:

@@ -126,20 +126,22 @@ def experiments(
                 drawn += 1
                 shown.append(_figure(figure, figures[figure["name"]], drawn, anchors, limit))
         verdicts = [Verdict.from_json(v) for v in judged["claims"]]
-        views.append(ExperimentView(
-            anchor=anchor,
-            number=place,
-            title=title,
-            says=record["says"],
-            ran=True,
-            status=_worst([v.status for v in verdicts]),
-            figures=tuple(shown),
-            claims=tuple(_claim(v, anchors("claim", v.claim)) for v in verdicts),
-            control_says=record["control"]["says"],
-            changes=_changes(record["control"]["change"], manifest["parameters"]),
-            control=tuple(_control(c, verdicts, anchors) for c in judged["control"]),
-            diverged=_diverged(manifest, name),
-        ))
+        views.append(
+            ExperimentView(
+                anchor=anchor,
+                number=place,
+                title=title,
+                says=record["says"],
+                ran=True,
+                status=_worst([v.status for v in verdicts]),
+                figures=tuple(shown),
+                claims=tuple(_claim(v, anchors("claim", v.claim)) for v in verdicts),
+                control_says=record["control"]["says"],
+                changes=_changes(record["control"]["change"], manifest["parameters"]),
+                control=tuple(_control(c, verdicts, anchors) for c in judged["control"]),
+                diverged=_diverged(manifest, name),
+            )
+        )
     return views
 
 
@@ -167,7 +169,9 @@ def _control(record: Mapping[str, Any], verdicts: Sequence[Verdict], anchors: An
     verdict = Verdict.from_json(record["verdict"])
     beside = {
         tuple(row.where.items()): row
-        for v in verdicts if v.claim == record["claim"] for row in v.rows
+        for v in verdicts
+        if v.claim == record["claim"]
+        for row in v.rows
     }
     scale = ruler(verdict, [*verdict.rows, *beside.values()])
     lines = []
@@ -266,15 +270,17 @@ def parameters(manifest: Mapping[str, Any]) -> list[Parameter]:
         value = swept.get(name, held)
         known = manifest.get("parameter_help", {}).get(name, {})
         default = known.get("default")
-        rows.append(Parameter(
-            name=name,
-            value=setting(value),
-            default=setting(default) if "default" in known else "",
-            changed="default" in known and setting(value) != setting(default),
-            swept=name in swept,
-            description=known.get("description", ""),
-            range=known.get("range", "").replace(">=", "≥").replace("<=", "≤"),
-        ))
+        rows.append(
+            Parameter(
+                name=name,
+                value=setting(value),
+                default=setting(default) if "default" in known else "",
+                changed="default" in known and setting(value) != setting(default),
+                swept=name in swept,
+                description=known.get("description", ""),
+                range=known.get("range", "").replace(">=", "≥").replace("<=", "≤"),
+            )
+        )
     return rows
 
 
@@ -297,7 +303,8 @@ def summary(views: Sequence[ExperimentView]) -> str:
         words = f"All {len(statuses)} claims are {present[0][1]}"
     else:
         words = f"Of {len(statuses)} claims, " + _listed(
-            [f"{n} {'is' if n == 1 else 'are'} {s}" for n, s in present])
+            [f"{n} {'is' if n == 1 else 'are'} {s}" for n, s in present]
+        )
     controls = [claim.flipped for view in views for claim in view.control]
     if not controls:
         return f"{words}."

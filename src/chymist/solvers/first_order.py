@@ -120,9 +120,7 @@ class Adam(Solver):
 
     def start(self, parameters: Tensors) -> dict[str, Any]:
         """Start with both moments at zero."""
-        return {
-            n: (torch.zeros_like(p), torch.zeros_like(p)) for n, p in parameters.items()
-        }
+        return {n: (torch.zeros_like(p), torch.zeros_like(p)) for n, p in parameters.items()}
 
     def update(
         self,

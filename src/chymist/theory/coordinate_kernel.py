@@ -71,9 +71,7 @@ def circle_eigenvalues(
     return np.round(values, 15) + 0.0
 
 
-def interpolation_psnr(
-    picture: Float[ndarray, "size size"], sigma: float, depth: int
-) -> float:
+def interpolation_psnr(picture: Float[ndarray, "size size"], sigma: float, depth: int) -> float:
     """PSNR in dB of `interpolate_picture` at odd rows and columns, given the even ones."""
     drawn = interpolate_picture(picture[::2, ::2], sigma, depth)
     return float(-10 * np.log10(np.mean((drawn - picture[1::2, 1::2]) ** 2)))

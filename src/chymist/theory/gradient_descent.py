@@ -17,9 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 
-def error(
-    lr: xr.DataArray | float, eigenvalue: xr.DataArray, step: xr.DataArray
-) -> xr.DataArray:
+def error(lr: xr.DataArray | float, eigenvalue: xr.DataArray, step: xr.DataArray) -> xr.DataArray:
     """Part of a mode that is left after `step` updates, |1 - lr eigenvalue|^step. Unit 1.
 
     Dimensions are joined by name. Above lr eigenvalue = 2 it grows.
