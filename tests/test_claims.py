@@ -247,3 +247,12 @@ def test_a_digest_is_the_same_in_another_process(tmp_path):
     ]
     assert runs[0].stdout == runs[1].stdout
     assert len(set(runs[0].stdout.split())) == 3
+
+
+@pytest.mark.parametrize(("seeds", "status"), [(5, "inconclusive"), (6, "supported")])
+def test_too_few_seeds_for_the_level_are_inconclusive(seeds, status):
+    values = xr.DataArray(np.arange(1.0, seeds + 1), dims="seed")
+    claim = Claim("high", "It is high.", lambda run: run.value, above(0), centre="median")
+    verdict = judge(claim, xr.Dataset({"value": values}))
+    assert verdict.status == status
+    assert ("too few seeds" in verdict.note) == (status == "inconclusive")

@@ -2,7 +2,8 @@
 
 A verdict is `supported` when the confidence interval of the statistic lies inside the region,
 `refuted` when it is disjoint from the region, and `inconclusive` otherwise, or when a seed has no
-finite statistic (it diverged, or never got where the statistic looks).
+finite statistic (it diverged, or never got where the statistic looks), or when the seeds are too
+few for an interval of the level.
 """
 
 from __future__ import annotations
@@ -171,6 +172,9 @@ def judge(claim: Claim, data: xr.Dataset) -> Verdict:
         for i in range(flat.sizes["point"])
     )
     absent = sum(v is None for row in rows for v in row.values)
+    notes = [f"{absent} of {values.size} values missing"] if absent else []
+    if any(row.interval and _below(row.interval, level) for row in rows):
+        notes.append(f"too few seeds for an interval of the median at {100 * level:.4g} %")
     return Verdict(
         claim=claim.name,
         sentence=claim.sentence,
@@ -181,7 +185,7 @@ def judge(claim: Claim, data: xr.Dataset) -> Verdict:
         centre=claim.centre,
         status=overall([row.status for row in rows]),
         rows=rows,
-        note=f"{absent} of {values.size} values missing" if absent else "",
+        note="; ".join(notes),
     )
 
 
@@ -205,9 +209,15 @@ def _judge_row(claim: Claim, values: np.ndarray, where: Mapping[str, Any], level
         return Row(where, shown, None, "inconclusive")
     interval = stats.interval(finite, claim.centre, level)
     status = claim.region.judge(interval)
-    if 1 - len(finite) / len(values) > claim.missing:
+    absent = 1 - len(finite) / len(values)
+    if absent > claim.missing or _below(interval, level):
         status = "inconclusive"
     return Row(where, shown, interval, status)
+
+
+def _below(interval: stats.Interval, level: float) -> bool:
+    """Whether so few seeds bear no interval of this level (order statistics of a median)."""
+    return interval.level < level - 1e-9
 
 
 def _where(values: xr.DataArray, others: Sequence[Any], index: int) -> dict[str, Any]:

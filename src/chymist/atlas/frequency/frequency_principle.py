@@ -195,6 +195,6 @@ frequencies are exponentially weak in its gradient while $w$ is small, less so w
         "jacot2018neural"),
     presets={"quick": {}, "paper": {"width": 200, "depth": 4, "points": 600, "lr": 1e-4,
                                     "steps": 10_000, "neurons": 4096, "even": False, "seeds": 20}},
-    cost={"quick": 60, "paper": 15_000},
+    cost={"quick": 50, "paper": 15_000},
     input=Input("one period of a signal: columns x, y, x increasing", (".csv",), data.signal),
 )  # fmt: skip

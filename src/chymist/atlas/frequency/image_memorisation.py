@@ -186,7 +186,7 @@ says, however well it fits on them.
     presets={"quick": {}, "paper": {"size": 512, "width": 256, "frequencies": 256, "steps": 2000,
                                     "scale_steps": 2000, "flat_steps": 2000, "kernel_width": 2048,
                                     "sigma": (2, 4, 8, 16, 32, 64, 128)}},
-    cost={"quick": 90, "paper": 500_000},
+    cost={"quick": 70, "paper": 500_000},
     input=Input("a picture: its central square, grey", (".png", ".jpg", ".jpeg", ".webp", ".tiff",
                 ".bmp", ".gif"), data.picture),
 )  # fmt: skip
