@@ -184,9 +184,10 @@ class Ensemble:
         )  # fmt: skip
         saved = whole._saved_bytes(x)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
-        in_step = 2.0 * saved * (batch or samples) / samples
-        held = max(in_step, saved) + weights * (3 + solver.moments)
-        split = groups(len(whole.lanes), held, self.memory)
+        state = weights * (3 + solver.moments)
+        activations = 2.0 * saved * (batch or samples) / samples
+        held = max(activations, saved) + state
+        split = groups(len(whole.lanes), activations + state, held, self.memory)
         threads = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
         workers = min(threads, max(1, int(self.memory / (held * max(map(len, split))))))
         parts = train_groups(task, split, workers, self.progress)

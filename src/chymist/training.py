@@ -76,14 +76,17 @@ class Stopped(Exception):
     """The training was told to stop."""
 
 
-def groups(lanes: int, bytes_a_lane: float, memory: float) -> list[Tensor]:
+def groups(lanes: int, in_step: float, held: float, memory: float) -> list[Tensor]:
     """Split lanes into groups of at least two that fit the cache and the memory.
+
+    `in_step` is the bytes of a lane that every step goes through, which should fit the cache;
+    `held` the most that it ever holds, as when all samples are evaluated: that must fit the memory.
 
     A group of one would take another matrix-product path, and its lane would feel its packing. The
     number of threads has no say: the same lanes are packed alike on every machine.
     """
-    total = lanes * bytes_a_lane
-    count = math.ceil(total / min(CACHE, memory))
+    total = lanes * in_step
+    count = max(math.ceil(total / CACHE), math.ceil(lanes * held / memory))
     if total > WORTH_SPLITTING:
         count = 2 * math.ceil(max(count, 1) / 2)
     count = max(1, min(count, lanes // 2))

@@ -123,10 +123,13 @@ def test_memory_bounds_the_groups_and_results_agree(monkeypatch):
 def test_groups_hold_at_least_two_lanes_and_every_lane_once():
     for lanes in range(1, 40):
         for held in (1.0, 1e5, 1e9):
-            split = training.groups(lanes, held, 2**30)
+            split = training.groups(lanes, held, held, 2**30)
             assert torch.cat(split).tolist() == list(range(lanes))
             assert lanes == 1 or min(map(len, split)) >= 2
-    assert len(training.groups(56, 280_000.0, 2**30)) == 4
+    assert len(training.groups(56, 280_000.0, 280_000.0, 2**30)) == 4
+    # What is held only between steps bears on the memory, not on the cache.
+    assert len(training.groups(56, 280_000.0, 2**24, 2**30)) == 4
+    assert len(training.groups(56, 280_000.0, 2**27, 2**30)) == 8
 
 
 def test_predict_in_pieces_equals_predict_at_once():
