@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Reference:
     year: int
     arxiv: str = ""
     doi: str = ""
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Reference:
+        """Read a record of the fields, as a manifest or the bibliography holds it."""
+        return cls(**{**record, "authors": tuple(record["authors"])})
 
     def __str__(self) -> str:
         """One line for people."""
@@ -52,7 +59,7 @@ def bibliography() -> dict[str, Reference]:
     """Return every reference by key."""
     text = resources.files("chymist").joinpath("bibliography.toml").read_text(encoding="utf-8")
     return {
-        key: Reference(key, **{**entry, "authors": tuple(entry["authors"])})
+        key: Reference.from_json({"key": key, **entry})
         for key, entry in tomllib.loads(text).items()
     }
 

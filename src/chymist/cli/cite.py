@@ -26,9 +26,6 @@ def cite_(name: str, /, *, lab: Path | None = None) -> None:
 
         manifest = Lab(lab).open(name).manifest
         print(report.bibtex(manifest))
-        cited = [
-            Reference(**{**r, "authors": tuple(r["authors"])})
-            for r in manifest["study"]["references"]
-        ]
+        cited = [Reference.from_json(r) for r in manifest["study"]["references"]]
     for reference in cited:
         print(reference.bibtex())

@@ -49,10 +49,11 @@ def print_outcome(run: Run) -> None:
         for control in experiment["control"]:
             _add(table, f"  control of {control['claim']}", control["verdict"], _flip)
     console.print(table)
-    whole = "broken" if run.broken else run.status
     ending = ": a control did not flip, so the claims prove nothing" if run.broken else ""
     seconds = run.manifest["seconds"]
-    console.print(mark(whole), Text(f"{ending}  ({seconds:.0f} s, run {run.id})"), sep="")
+    console.print(
+        mark(run.manifest["verdict"]), Text(f"{ending}  ({seconds:.0f} s, run {run.id})"), sep=""
+    )
 
 
 def _flip(status: str) -> Text:

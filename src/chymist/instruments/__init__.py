@@ -3,6 +3,7 @@
 An instrument may not import `chymist.theory`: a measurement must not know what it ought to find.
 """
 
+from chymist.instruments.drift import relative_drift
 from chymist.instruments.frequency import (
     band_error,
     own_error,
@@ -27,6 +28,7 @@ __all__ = [
     "own_error",
     "psnr",
     "radial_bands",
+    "relative_drift",
     "residual_spectrum",
     "spectral_error",
     "spectral_peaks",

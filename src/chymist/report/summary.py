@@ -13,7 +13,7 @@ def summary(manifest: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]
         "preset": manifest["preset"],
         "parameters": manifest["parameters"],
         "seconds": manifest["seconds"],
-        "verdict": "broken" if outcome["broken"] else outcome["status"],
+        "verdict": manifest["verdict"],
         **outcome,
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from chymist.bibliography import Reference
-from chymist.claims import Row, Verdict
+from chymist.claims import Row, Verdict, overall
 from chymist.report import formulas
 from chymist.report.drawing import Drawing, inlined
 from chymist.report.numbers import number, percent, setting, spread
@@ -133,7 +133,7 @@ def experiments(
                 title=title,
                 says=record["says"],
                 ran=True,
-                status=_worst([v.status for v in verdicts]),
+                status=overall([v.status for v in verdicts]),
                 figures=tuple(shown),
                 claims=tuple(_claim(v, anchors("claim", v.claim)) for v in verdicts),
                 control_says=record["control"]["says"],
@@ -242,13 +242,6 @@ def _diverged(manifest: Mapping[str, Any], name: str) -> int:
     return sum(int(n) for part, n in counts.items() if part.split(",")[0] == name)
 
 
-def _worst(statuses: Sequence[str]) -> str:
-    for status in ("refuted", "inconclusive"):
-        if status in statuses:
-            return status
-    return "supported" if statuses else "inconclusive"
-
-
 @dataclass(frozen=True)
 class Parameter:
     """One line of the table of parameters."""
@@ -286,10 +279,7 @@ def parameters(manifest: Mapping[str, Any]) -> list[Parameter]:
 
 def references(manifest: Mapping[str, Any]) -> list[Reference]:
     """Read the study's references."""
-    return [
-        Reference(**{**record, "authors": tuple(record["authors"])})
-        for record in manifest["study"]["references"]
-    ]
+    return [Reference.from_json(record) for record in manifest["study"]["references"]]
 
 
 def summary(views: Sequence[ExperimentView]) -> str:

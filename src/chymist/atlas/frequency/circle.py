@@ -108,8 +108,6 @@ def _until_learnt(
 
 def _drift(start: Ensemble, end: Ensemble) -> xr.DataArray:
     before = start.spread(end.lanes).parameters
-    far = sum((end.parameters[n] - w).flatten(1).square().sum(1) for n, w in before.items())
-    size = sum(w.flatten(1).square().sum(1) for w in before.values())
-    drift = end.named(torch.as_tensor(far / size).sqrt())
+    drift = end.named(instruments.relative_drift(before, end.parameters))
     drift.attrs = {"long_name": "relative distance of the weights from their start", "units": "1"}
     return drift
