@@ -30,7 +30,7 @@ CASES = [(model, solver, None) for model in ("mlp", "two-layer") for solver in S
 CASES += [("mlp", "adam", 4), ("layer-norm", "momentum", None), ("layer-norm", "gd", 4)]
 weights = Instrument(
     "weights",
-    lambda s: torch.cat([p.flatten(1) for p in s.parameters.values()], dim=1),
+    lambda s: torch.cat([p.reshape(len(p), -1) for p in s.parameters.values()], dim=1),
     dims=("weight",),
 )
 loss = instruments.loss

@@ -23,19 +23,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from chymist.group import Part, Task, mean_squared_error
 from chymist.instruments import Instrument
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
+from chymist.recording import without_values
 from chymist.solvers import Solver
-from chymist.stacked import stacked_forward, without_values
-from chymist.training import (
-    Part,
-    Progress,
-    Task,
-    groups,
-    mean_squared_error,
-    train_groups,
-)
+from chymist.stacked import stacked_forward
+from chymist.training import Engine, Progress, choose, groups, train_groups
 
 __all__ = [
     "Ensemble",
@@ -67,10 +62,11 @@ def log_spaced(points: int = 50) -> Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a training leaves: the recorded data and the ensemble at its end."""
+    """What a training leaves: recorded data, the ensemble at its end, and how it was trained."""
 
     data: xr.Dataset
     end: Ensemble
+    path: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +79,7 @@ class Ensemble:
     lanes: Lanes
     key: Callable[[int, str], Key]
     memory: int = 2**30
+    engine: Engine = "auto"
     progress: Progress = lambda done, steps: None
 
     def predict(self, x: Tensor | xr.DataArray) -> xr.DataArray:
@@ -160,7 +157,10 @@ class Ensemble:
         Training the end of a training goes on from its parameters; moments start anew.
 
         On the CPU the lanes are shared out to as many threads as `torch.get_num_threads()` says,
-        and each lane's numbers do not depend on how many.
+        and each lane's numbers do not depend on how many. Dense networks under the rules and the
+        losses that it knows are trained by a compiled kernel, where the machine has a C compiler;
+        all else by PyTorch's operations, which agree with it to rounding. `engine` asks for one of
+        the two ("native", "stacked"); the training's `path` says which it was, and why.
 
         Raises:
             ValueError: x or y is not (sample, feature) beside its lanes, they differ in their
@@ -190,8 +190,9 @@ class Ensemble:
         split = groups(len(whole.lanes), activations + state, held, self.memory)
         threads = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
         workers = min(threads, max(1, int(self.memory / (held * max(map(len, split))))))
-        parts = train_groups(task, split, workers, self.progress)
-        return _join(whole, parts, record, steps)
+        path = choose(task, self.engine)
+        parts = train_groups(task, path, split, workers, self.progress)
+        return _join(whole, parts, record, steps, str(path))
 
     def _like(self) -> Tensor:
         return next(iter(self.parameters.values()))
@@ -299,7 +300,11 @@ def _samples(data: Tensor | xr.DataArray, name: str) -> int:
 
 
 def _join(
-    whole: Ensemble, parts: Sequence[Part], record: Mapping[Instrument, Schedule], steps: int
+    whole: Ensemble,
+    parts: Sequence[Part],
+    record: Mapping[Instrument, Schedule],
+    steps: int,
+    path: str,
 ) -> Training:
     variables: dict[str, xr.DataArray] = {}
     for instrument, schedule in record.items():
@@ -315,4 +320,4 @@ def _join(
     if "step" in data.coords:
         data["step"].attrs = {"long_name": "updates done", "units": "step"}
     final = {n: torch.cat([part.parameters[n] for part in parts]) for n in whole.parameters}
-    return Training(data, replace(whole, parameters=final))
+    return Training(data, replace(whole, parameters=final), path)

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
+
+from chymist.recording import Call, record_module
 
 Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 """(parameters, buffers, x) -> outputs (lane, sample, feature); x is (sample, feature) if shared."""
@@ -37,16 +38,6 @@ def stacked_forward(module: nn.Module, features: int, *, training: bool = False)
     """
     linear = _Linear.apply if training else _linear
     return _rewritten(module, features, linear) or _vectorised(module)
-
-
-def without_values(module: nn.Module) -> nn.Module:
-    """Return a copy of a module whose tensors have shapes only; what is shared stays shared."""
-    memo: dict[int, Any] = {
-        id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad)
-        for p in module.parameters()
-    }
-    memo |= {id(b): torch.empty_like(b, device="meta") for b in module.buffers()}
-    return copy.deepcopy(module, memo)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -98,21 +89,6 @@ def _vectorised(module: nn.Module) -> Forward:
     return forward
 
 
-class _Recorder(TorchFunctionMode):
-    """Records the calls of PyTorch functions in this thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self.calls.append((func, args, kwargs or {}, out))
-        return out
-
-
 @dataclass(frozen=True)
 class _Step:
     """One call on stacked values: takes those at `uses` from a list, appends its own."""
@@ -128,27 +104,22 @@ def _rewritten(module: nn.Module, features: int, linear: Callable[..., Tensor]) 
     (lane, sample, feature). Smaller parameters enter as matrices too, so that they broadcast
     likewise.
     """
-    module = without_values(module)
-    states = dict(module.named_parameters()) | dict(module.named_buffers())
-    x = torch.empty(3, features, dtype=next(iter(states.values())).dtype, device="meta")
-    try:
-        with _Recorder() as recorder:
-            out = module(x)
-    except Exception:
-        # Whatever a tensor without values cannot do (control flow, unusual code) is left to vmap.
+    recorded = record_module(module, features)
+    if recorded is None:
         return None
+    recording, states = recorded
     names = [n for n, tensor in states.items() if tensor.ndim <= 2]
-    place = {id(x): 0} | {id(states[n]): 1 + i for i, n in enumerate(names)}
+    place = {id(recording.inputs[0]): 0} | {id(states[n]): 1 + i for i, n in enumerate(names)}
     steps: list[_Step] = []
-    for function, args, options, made in recorder.calls:
-        step = _step(function, args, options, place, linear)
+    for call in recording.calls:
+        step = _step(call, place, linear)
         if step is None:
             return None
-        place[id(made)] = 1 + len(names) + len(steps)
+        place[id(call.made)] = 1 + len(names) + len(steps)
         steps.append(step)
-    if id(out) not in place or out.ndim != 2:
+    if id(recording.result) not in place or recording.result.ndim != 2:
         return None
-    last = place[id(out)]
+    last = place[id(recording.result)]
     padding = [(1,) * (2 - states[n].ndim) for n in names]
     fresh = 1 + len(names)
     # Values are dropped after their last use, so that as little as possible is held at a time.
@@ -177,15 +148,9 @@ def _rewritten(module: nn.Module, features: int, linear: Callable[..., Tensor]) 
     return forward
 
 
-def _step(
-    function: Any,
-    args: Sequence[Any],
-    options: Mapping[str, Any],
-    place: Mapping[int, int],
-    linear: Callable[..., Tensor],
-) -> _Step | None:
+def _step(call: Call, place: Mapping[int, int], linear: Callable[..., Tensor]) -> _Step | None:
     """Return what a call does to stacked values, or None if that is not known."""
-    name = getattr(function, "__name__", "")
+    function, args, options, name = call.function, call.args, call.options, call.name
     if name == "cat" and options.get("dim", args[1] if len(args) > 1 else 0) in (-1, 1):
         return _on_matrices(lambda *parts: torch.cat(parts, dim=-1), args[0], place)
     if name == "matmul" and not options:

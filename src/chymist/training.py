@@ -1,79 +1,71 @@
-"""The training loop of a group of lanes, and the groups that share out an ensemble's lanes.
+"""Groups that share out an ensemble's lanes over threads, and two ways to train one.
 
 Lanes are independent, so groups of them that fit a core's cache each run all their steps before the
 next group starts, one group a worker thread, and within a thread every operation runs on one
 thread. That is the fastest way through many small networks on a processor, and it holds when others
 use the machine too, where threads that wait for each other inside every operation stall.
+
+A network and a loss that the compiled kernel knows are trained by it, lane after lane; all others
+by PyTorch's automatic differentiation, all lanes of a group at once.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import xarray as xr
-from torch import Tensor, nn
+from torch import Tensor
 
-from chymist.instruments import Instrument, Snapshot
-from chymist.keys import Key
-from chymist.lanes import Lanes
-from chymist.solvers import Solver
+from chymist.group import Group, Part, Task
+from chymist.native import run as native
+from chymist.native.build import NoKernel, one_thread_a_product
+from chymist.native.tape import Tape, Unknown
 from chymist.stacked import stacked_forward
 
 Progress = Callable[[int, int], None]
+Engine = Literal["auto", "native", "stacked"]
 CACHE = 6 * 2**20
 """Bytes a group should hold; 4 to 8 MiB were the best measured, on cores with 2 MiB of L2 cache."""
 WORTH_SPLITTING = 2**19
 """Bytes below which a second group costs more than a second thread brings."""
 
 
-def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean over samples of half the squared error summed over outputs."""
-    return 0.5 * ((prediction - target) ** 2).sum(-1).mean(-1)
+@dataclass(frozen=True)
+class Path:
+    """The way a training goes, and why: by the kernel if there is a tape."""
 
+    tape: Tape | None
+    why: str
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What all groups of a training share."""
-
-    module: nn.Module
-    parameters: Mapping[str, Tensor]
-    buffers: Mapping[str, Tensor]
-    lanes: Lanes
-    key: Callable[[int, str], Key]
-    solver: Solver
-    loss: Callable[..., Tensor]
-    x: Tensor | xr.DataArray
-    y: Tensor | xr.DataArray
-    steps: int
-    batch: int | None
-    due: Mapping[Instrument, frozenset[int]]
-
-    @property
-    def like(self) -> Tensor:
-        """A tensor of the dtype and device of the training."""
-        return next(iter(self.parameters.values()))
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one group leaves."""
-
-    records: Mapping[Instrument, Tensor]
-    diverged_at: Tensor
-    parameters: Mapping[str, Tensor]
+    def __str__(self) -> str:
+        """One line for a log."""
+        return f"{'compiled kernel' if self.tape else 'PyTorch operations'}: {self.why}"
 
 
 class Stopped(Exception):
     """The training was told to stop."""
+
+
+def choose(task: Task, engine: Engine = "auto") -> Path:
+    """Choose how to train.
+
+    Raises:
+        ValueError: the kernel was asked for and cannot do it.
+    """
+    if engine == "stacked":
+        return Path(None, "asked for")
+    try:
+        return Path(native.plan(task), "the network, the loss and the update rule are known to it")
+    except (NoKernel, Unknown) as error:
+        if engine == "native":
+            raise ValueError(f"the compiled kernel cannot train this: {error}") from error
+        return Path(None, str(error))
 
 
 def groups(lanes: int, in_step: float, held: float, memory: float) -> list[Tensor]:
@@ -94,26 +86,30 @@ def groups(lanes: int, in_step: float, held: float, memory: float) -> list[Tenso
 
 
 def train_groups(
-    task: Task, split: Sequence[Tensor], workers: int, progress: Progress
+    task: Task, path: Path, split: Sequence[Tensor], workers: int, progress: Progress
 ) -> list[Part]:
     """Train all groups, in this thread or in several; `progress` is called in this thread only."""
-    stop = threading.Event()
+    stop = np.zeros(1, dtype=np.int32)
     done = [0] * len(split)
 
     def run(number: int, tell: Callable[[], None]) -> Part:
         def report(step: int) -> None:
-            if stop.is_set():
+            if stop[0]:
                 raise Stopped
             done[number] = step
             tell()
 
-        return _Loop(task, split[number]).run(report)
+        group = Group(task, split[number])
+        with _without_denormals(task):
+            if path.tape:
+                return native.train(group, path.tape, report, stop)
+            return _train_by_autograd(group, report)
 
     def show() -> None:
         progress(sum(done) // len(done), task.steps)
 
     _keep_freed_memory()
-    with _one_thread_an_operation():
+    with _one_thread_an_operation(), one_thread_a_product():
         if workers == 1 or len(split) == 1:
             return [run(number, _seldom(show, task.steps, done)) for number in range(len(split))]
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -121,7 +117,7 @@ def train_groups(
             try:
                 _watch(waiting, show)
             finally:
-                stop.set()
+                stop[0] = 1
                 for future in waiting:
                     future.cancel()
             return [future.result() for future in waiting]
@@ -130,9 +126,12 @@ def train_groups(
 def _seldom(show: Callable[[], None], steps: int, done: Sequence[int]) -> Callable[[], None]:
     """Call back about 200 times in a training and at its end."""
     tick = max(1, steps * len(done) // 200)
+    shown = -tick
 
     def tell() -> None:
-        if sum(done) % tick == 0 or sum(done) == steps * len(done):
+        nonlocal shown
+        if sum(done) - shown >= tick or sum(done) == steps * len(done):
+            shown = sum(done)
             show()
 
     return tell
@@ -167,189 +166,64 @@ def _one_thread_an_operation() -> Any:
         torch.set_num_threads(before)
 
 
-class _Loop:
-    """The training of one group of lanes."""
+@contextmanager
+def _without_denormals(task: Task) -> Any:
+    """Take numbers too small to be normal as zero in this thread: they cost a hundredfold."""
+    smallest = torch.tensor(torch.finfo(torch.float32).tiny)
+    before = bool(smallest / 2 == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
-    def __init__(self, task: Task, rows: Tensor) -> None:
-        self.task = task
-        self.count = len(rows)
-        # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
-        self.rows = rows if len(rows) > 1 else rows.repeat(2)
-        self.pick = self.rows.to(task.like.device)
-        shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
-        self.flat = torch.cat([p[self.pick].flatten(1) for p in task.parameters.values()], dim=1)
-        pieces = torch.split(self.flat, [shape.numel() for shape in shapes.values()], dim=1)
-        self.fixed = {
-            n: piece.view(-1, *shape)
-            for (n, shape), piece in zip(shapes.items(), pieces, strict=True)
-        }
-        self.parameters = {n: p.detach().requires_grad_() for n, p in self.fixed.items()}
-        self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
-        self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
-        self.x, self.y = self.place(task.x), self.place(task.y)
-        if self.y.ndim == 2 and self.x.ndim == 3:
-            self.y = self.y.expand(len(self.rows), *self.y.shape)
-        features = self.x.shape[-1]
-        self.forward = stacked_forward(task.module, features, training=True)
-        self.predict = stacked_forward(task.module, features)
-        self.losses = self._losses(task.loss)
-        self.numbers = {
-            n: self._number(v) for n, v in task.solver.numbers().items() if v is not None
-        }
-        self.alive = torch.ones(len(self.rows), dtype=torch.bool, device=task.like.device)
-        self.some_dead = False
-        self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
-        self.orders = _Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
 
-    def place(self, value: xr.DataArray | Tensor) -> Tensor:
-        """Lay a value out for this group's lanes; a named array is laid out once."""
-        if id(value) in self.placed:
-            return self.placed[id(value)][1]
-        tensor = self._placed(value, self.task.like.dtype)
-        if isinstance(value, xr.DataArray):
-            # Holding the array keeps its identity from passing to another.
-            self.placed[id(value)] = (value, tensor)
-        return tensor
+@torch.enable_grad()
+def _train_by_autograd(group: Group, report: Callable[[int], None]) -> Part:
+    """Train all lanes of a group at once; one backward pass of the summed losses is all of theirs.
 
-    def _placed(self, value: xr.DataArray | Tensor, dtype: torch.dtype) -> Tensor:
-        device = self.task.like.device
-        if not isinstance(value, xr.DataArray):
-            return torch.as_tensor(value, dtype=dtype, device=device)
-        tensor = torch.as_tensor(self.task.lanes.place(value), dtype=dtype, device=device)
-        return tensor[self.pick] if set(value.dims) & set(self.task.lanes.dims) else tensor
-
-    def _number(self, value: xr.DataArray | float) -> Tensor | float:
-        """A number of the solver; in double precision, since powers of it are taken."""
-        return self._placed(value, torch.float64) if isinstance(value, xr.DataArray) else value
-
-    def _losses(self, loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-        """One loss a lane, from predictions and targets."""
-        if loss is mean_squared_error:
-            return loss
-        function = loss.func if isinstance(loss, partial) else loss
-        keywords = loss.keywords if isinstance(loss, partial) else {}
-        arguments = loss.args if isinstance(loss, partial) else ()
-        constants = {n: v for n, v in keywords.items() if not isinstance(v, xr.DataArray)}
-        varying = {n: self.place(v) for n, v in keywords.items() if n not in constants}
-        laned = [bool(set(keywords[n].dims) & set(self.task.lanes.dims)) for n in varying]
-
-        def one(prediction: Tensor, y: Tensor, *values: Tensor) -> Tensor:
-            own = dict(zip(varying, values, strict=True))
-            return function(*arguments, prediction, y, **constants, **own)
-
-        def all_lanes(prediction: Tensor, y: Tensor) -> Tensor:
-            in_dims = (0, 0 if y.ndim == 3 else None, *(0 if own else None for own in laned))
-            out: Tensor = torch.vmap(one, in_dims=in_dims)(prediction, y, *varying.values())
-            return out
-
-        return all_lanes
-
-    @torch.enable_grad()
-    def run(self, report: Callable[[int], None]) -> Part:
-        """Train; return records, the step of divergence and the final parameters."""
-        task, leaves = self.task, list(self.parameters.values())
-        state = task.solver.start(self._updated())
-        records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
-        for step in range(task.steps + 1):
-            x, y = self.orders.take(self.x, self.y) if self.orders else (self.x, self.y)
-            prediction = self.forward(self.parameters, self.buffers, x)
-            losses = self.losses(prediction, y)
-            total = losses.sum()
-            self._mark(total, losses, step)
-            self._record(records, step, prediction.detach(), losses.detach())
-            if step < task.steps:
-                # A parameter that the loss does not depend on gets the gradient zero.
-                gradients = torch.autograd.grad(
-                    total, leaves, allow_unused=True, materialize_grads=True
-                )
-                self._update(state, gradients, step)
-            del prediction, losses, total
-            report(step)
-        return Part(
-            {i: torch.stack(values, 1)[: self.count] for i, values in records.items()},
-            self.diverged_at[: self.count],
-            {n: p[: self.count].clone() for n, p in self.fixed.items()},
+    A parameter that the loss does not depend on gets the gradient zero.
+    """
+    task = group.task
+    parameters = {n: p.detach().requires_grad_() for n, p in group.fixed.items()}
+    leaves = list(parameters.values())
+    forward = stacked_forward(task.module, group.x.shape[-1], training=True)
+    state = task.solver.start(_updated(group))
+    for step in range(task.steps + 1):
+        x, y = group.batches.take(step, group.x, group.y) if group.batches else (group.x, group.y)
+        prediction = forward(parameters, group.buffers, x)
+        losses = group.losses(prediction, y)
+        total = losses.sum()
+        if not math.isfinite(total.item()):
+            group.mark(torch.isfinite(losses.detach()), step)
+        known = (
+            {} if group.batches else {"prediction": prediction.detach(), "loss": losses.detach()}
         )
-
-    def _mark(self, total: Tensor, losses: Tensor, step: int) -> None:
-        if math.isfinite(total.item()):
-            return
-        finite = torch.isfinite(losses.detach())
-        self.diverged_at[(self.alive & ~finite).cpu()] = step
-        self.alive &= finite
-        self.some_dead = not bool(self.alive.all())
-
-    def _updated(self) -> Mapping[str, Tensor]:
-        """The parameters as the solver sees them: all in one where it acts element by element."""
-        return {"": self.flat} if self.task.solver.elementwise else self.fixed
-
-    @torch.no_grad()
-    def _update(self, state: dict[str, Any], gradients: Sequence[Tensor], step: int) -> None:
-        before = self.flat.clone() if self.some_dead else None
-        named = (
-            {"": torch.cat([g.flatten(1) for g in gradients], dim=1)}
-            if self.task.solver.elementwise
-            else dict(zip(self.fixed, gradients, strict=True))
-        )
-        self.task.solver.update(self._updated(), named, state, step, self.numbers)
-        if before is not None:
-            self.flat.copy_(torch.where(self.alive.unsqueeze(1), self.flat, before))
-
-    @torch.no_grad()
-    def _record(
-        self, records: dict[Instrument, list[Tensor]], step: int, out: Tensor, losses: Tensor
-    ) -> None:
-        due = [i for i, steps in self.task.due.items() if step in steps]
-        if not due:
-            return
-        snapshot = Snapshot(
-            step=step,
-            parameters=self.fixed,
-            predict=lambda x: self.predict(self.fixed, self.buffers, x),
-            place=self.place,
-            x=self.x,
-            y=self.y,
-            losses=lambda prediction: self.losses(prediction, self.y),
-        )
-        if self.orders is None:
-            snapshot.__dict__["prediction"], snapshot.__dict__["loss"] = out, losses
-        for instrument in due:
-            value = instrument.measure(snapshot)
-            if self.some_dead:
-                value = value.masked_fill(~_wide(self.alive, value), math.nan)
-            # The copy keeps an instrument from handing out what the next update changes in place.
-            records[instrument].append(value.detach().to("cpu", copy=True))
+        group.record(step, **known)
+        if step < task.steps:
+            gradients = torch.autograd.grad(
+                total, leaves, allow_unused=True, materialize_grads=True
+            )
+            _update(group, state, gradients, step)
+        del prediction, losses, total, known
+        report(step)
+    return group.part()
 
 
-class _Batches:
-    """Each lane's own order of samples, by its key."""
-
-    def __init__(self, task: Task, rows: Tensor, samples: int) -> None:
-        seeds = np.broadcast_to(np.asarray(task.lanes.coords["seed"]), task.lanes.shape)
-        self.seeds = seeds.reshape(-1)[rows.numpy()].tolist()
-        self.generators = {s: task.key(s, "batches").torch() for s in sorted(set(self.seeds))}
-        self.samples, self.batch = samples, task.batch or samples
-        self.used = samples
-        self.order = torch.empty(0)
-
-    def take(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the next minibatch of every lane; an epoch's incomplete last batch is dropped."""
-        if self.used + self.batch > self.samples:
-            orders = {
-                s: torch.randperm(self.samples, generator=g) for s, g in self.generators.items()
-            }
-            self.order = torch.stack([orders[s] for s in self.seeds]).to(x.device)
-            self.used = 0
-        picked = self.order[:, self.used : self.used + self.batch]
-        self.used += self.batch
-        return _gather(x, picked), _gather(y, picked)
+def _updated(group: Group) -> dict[str, Tensor]:
+    """The parameters as the solver sees them: all in one where it acts element by element."""
+    return {"": group.flat} if group.task.solver.elementwise else group.fixed
 
 
-def _gather(data: Tensor, picked: Tensor) -> Tensor:
-    if data.ndim == 2:
-        return data[picked]
-    return torch.take_along_dim(data, picked.unsqueeze(-1), dim=1)
-
-
-def _wide(mask: Tensor, like: Tensor) -> Tensor:
-    return mask.reshape(-1, *(1,) * (like.ndim - 1))
+@torch.no_grad()
+def _update(group: Group, state: dict[str, Any], gradients: Sequence[Tensor], step: int) -> None:
+    solver = group.task.solver
+    before = group.flat.clone() if group.some_dead else None
+    named = (
+        {"": torch.cat([g.reshape(len(g), -1) for g in gradients], dim=1)}
+        if solver.elementwise
+        else dict(zip(group.fixed, gradients, strict=True))
+    )
+    solver.update(_updated(group), named, state, step, group.numbers)
+    if before is not None:
+        group.flat.copy_(torch.where(group.alive.unsqueeze(1), group.flat, before))

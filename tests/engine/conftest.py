@@ -2,6 +2,25 @@ import pytest
 import torch
 
 from chymist import training
+from chymist.native import run as native
+from chymist.native.build import NoKernel, kernel
+
+
+@pytest.fixture(autouse=True, params=["native", "stacked"])
+def engine(request, monkeypatch):
+    """Train by the compiled kernel where it can, and never by it: all must hold for both."""
+    if request.param == "native":
+        try:
+            kernel(torch.float64)
+        except NoKernel as why:
+            pytest.skip(str(why))
+    else:
+
+        def refuse(task):
+            raise NoKernel("not in this test")
+
+        monkeypatch.setattr(native, "plan", refuse)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

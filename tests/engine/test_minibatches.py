@@ -3,44 +3,37 @@ import pytest
 import torch
 from small_networks import SOLVERS, X, Y, loss, networks
 
-from chymist import training
 from chymist.bench import Bench, samples
 from chymist.ensemble import every, mean_squared_error
-from chymist.instruments import Instrument
+from chymist.group import Batches, Task
 from chymist.models import MLP
 from chymist.solvers import GradientDescent
 
 
-def test_minibatches_are_drawn_by_key_without_replacement(small_groups):
-    torch.set_num_threads(1)
+def test_minibatches_are_drawn_by_key_without_replacement():
     ensemble = networks("two-layer", seeds=(3, 8))
     y = samples(np.stack([np.arange(13.0), np.arange(13.0)]), copy=[0, 1])
-    batches = Instrument("batch", lambda s: s.loss)
-    seen = {}
-    orders = training._Batches.take
-
-    def spy(self, x, y):
-        out = orders(self, x, y)
-        for lane, seed in enumerate(self.seeds):
-            seen.setdefault((self, lane, seed), []).append(out[1][lane].flatten().tolist())
-        return out
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Batches, "take", spy)
-        ensemble.train(
-            GradientDescent(1e-6), samples(X), y, steps=9, batch=4, record={batches: every()}
-        )
-    torch.set_num_threads(2)
-    by_seed = {seed: [v for (_, _, s), v in seen.items() if s == seed] for seed in (3, 8)}
-    for found in by_seed.values():
-        assert len(found) == 2
-        assert all(order == found[0] for order in found)
-    assert by_seed[3][0] != by_seed[8][0]
-    for order in (found[0] for found in by_seed.values()):
+    lanes = ensemble.spread(ensemble.lanes.joined([y]))
+    task = Task(
+        lanes.module, lanes.parameters, lanes.buffers, lanes.lanes, lanes.key,
+        GradientDescent(1e-6), mean_squared_error, samples(X), y, 9, 4, {},
+    )  # fmt: skip
+    rows = torch.arange(4)
+    batches, again = Batches(task, rows, 13), Batches(task, rows[2:], 13)
+    seen = []
+    for step in range(9):
+        _, picked = batches.take(step, torch.tensor(X), torch.tensor(y.values).repeat(2, 1, 1))
+        seen.append(picked[..., 0].tolist())
+        assert batches.at(step).tolist() == again.at(step).tolist(), "feels its packing"
+        assert batches.at(step).tolist() == batches.at(step).tolist(), "not to be asked again"
+    seed3, seed8, *copies = np.array(seen).transpose(1, 0, 2).tolist()
+    assert copies == [seed3, seed8]
+    assert seed3[0] != seed8[0]
+    for order in (seed3, seed8):
         for epoch in range(3):
             used = [place for batch in order[3 * epoch : 3 * epoch + 3] for place in batch]
             assert len(used) == len(set(used)) == 12
-    assert by_seed[3][0][:3] != by_seed[3][0][3:6]
+    assert seed3[:3] != seed3[3:6]
 
 
 def test_minibatch_training_equals_a_plain_loop():

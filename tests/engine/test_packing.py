@@ -97,13 +97,13 @@ def test_one_lane_by_itself_has_the_bits_it_has_among_others(width, dtype):
 def test_memory_bounds_the_groups_and_results_agree(monkeypatch):
     # Bits may differ where lanes of odd sizes come to lie otherwise in memory.
     sizes = []
-    init = training._Loop.__init__
+    init = training.Group.__init__
 
     def spy(self, task, rows):
         sizes.append(len(rows))
         init(self, task, rows)
 
-    monkeypatch.setattr(training._Loop, "__init__", spy)
+    monkeypatch.setattr(training.Group, "__init__", spy)
     ensemble = networks(seeds=range(9))
     runs = []
     for memory in (2**30, 40_000, 1):

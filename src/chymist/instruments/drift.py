@@ -20,6 +20,6 @@ def relative_drift(
     >>> relative_drift({"w": torch.tensor([[3.0, 4.0]])}, {"w": torch.tensor([[3.0, 3.0]])})
     tensor([0.2000])
     """
-    far = sum((end[n] - w).flatten(1).square().sum(1) for n, w in start.items())
-    size = sum(w.flatten(1).square().sum(1) for w in start.values())
+    far = sum((end[n] - w).reshape(len(w), -1).square().sum(1) for n, w in start.items())
+    size = sum(w.reshape(len(w), -1).square().sum(1) for w in start.values())
     return torch.as_tensor(far / size).sqrt()

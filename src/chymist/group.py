@@ -1,0 +1,216 @@
+"""A group of lanes in training: their tensors, minibatches, divergence and records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from chymist.instruments import Instrument, Snapshot
+from chymist.keys import Key
+from chymist.lanes import Lanes
+from chymist.solvers import Solver
+from chymist.stacked import stacked_forward
+
+
+def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over samples of half the squared error summed over outputs."""
+    return 0.5 * ((prediction - target) ** 2).sum(-1).mean(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What all groups of a training share."""
+
+    module: nn.Module
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    lanes: Lanes
+    key: Callable[[int, str], Key]
+    solver: Solver
+    loss: Callable[..., Tensor]
+    x: Tensor | xr.DataArray
+    y: Tensor | xr.DataArray
+    steps: int
+    batch: int | None
+    due: Mapping[Instrument, frozenset[int]]
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the dtype and device of the training."""
+        return next(iter(self.parameters.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one group leaves."""
+
+    records: Mapping[Instrument, Tensor]
+    diverged_at: Tensor
+    parameters: Mapping[str, Tensor]
+
+
+class Group:
+    """Some lanes of a training, each with a row of `flat` that holds all its parameters."""
+
+    def __init__(self, task: Task, rows: Tensor) -> None:
+        self.task = task
+        self.count = len(rows)
+        # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
+        self.rows = rows if len(rows) > 1 else rows.repeat(2)
+        self.pick = self.rows.to(task.like.device)
+        self.shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
+        self.flat = torch.cat(
+            [p[self.pick].reshape(len(self.rows), -1) for p in task.parameters.values()], dim=1
+        )
+        pieces = torch.split(self.flat, [s.numel() for s in self.shapes.values()], dim=1)
+        self.fixed = {
+            n: piece.view(-1, *shape)
+            for (n, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+        self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
+        self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
+        self.x, self.y = self.place(task.x), self.place(task.y)
+        if self.y.ndim == 2 and self.x.ndim == 3:
+            self.y = self.y.expand(len(self.rows), *self.y.shape)
+        self.predict = stacked_forward(task.module, self.x.shape[-1])
+        self.losses = self._losses(task.loss)
+        self.numbers = {
+            n: self._number(v) for n, v in task.solver.numbers().items() if v is not None
+        }
+        self.alive = torch.ones(len(self.rows), dtype=torch.bool, device=task.like.device)
+        self.some_dead = False
+        self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
+        self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
+        self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+
+    def place(self, value: xr.DataArray | Tensor) -> Tensor:
+        """Lay a value out for this group's lanes; a named array is laid out once."""
+        if id(value) in self.placed:
+            return self.placed[id(value)][1]
+        tensor = self._placed(value, self.task.like.dtype)
+        if isinstance(value, xr.DataArray):
+            # Holding the array keeps its identity from passing to another.
+            self.placed[id(value)] = (value, tensor)
+        return tensor
+
+    def _placed(self, value: xr.DataArray | Tensor, dtype: torch.dtype) -> Tensor:
+        device = self.task.like.device
+        if not isinstance(value, xr.DataArray):
+            return torch.as_tensor(value, dtype=dtype, device=device)
+        tensor = torch.as_tensor(self.task.lanes.place(value), dtype=dtype, device=device)
+        return tensor[self.pick] if set(value.dims) & set(self.task.lanes.dims) else tensor
+
+    def _number(self, value: xr.DataArray | float) -> Tensor | float:
+        """A number of the solver; in double precision, since powers of it are taken."""
+        return self._placed(value, torch.float64) if isinstance(value, xr.DataArray) else value
+
+    def _losses(self, loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        """One loss a lane, from predictions and targets."""
+        if loss is mean_squared_error:
+            return loss
+        function = loss.func if isinstance(loss, partial) else loss
+        keywords = loss.keywords if isinstance(loss, partial) else {}
+        arguments = loss.args if isinstance(loss, partial) else ()
+        constants = {n: v for n, v in keywords.items() if not isinstance(v, xr.DataArray)}
+        varying = {n: self.place(v) for n, v in keywords.items() if n not in constants}
+        laned = [bool(set(keywords[n].dims) & set(self.task.lanes.dims)) for n in varying]
+
+        def one(prediction: Tensor, y: Tensor, *values: Tensor) -> Tensor:
+            own = dict(zip(varying, values, strict=True))
+            return function(*arguments, prediction, y, **constants, **own)
+
+        def all_lanes(prediction: Tensor, y: Tensor) -> Tensor:
+            in_dims = (0, 0 if y.ndim == 3 else None, *(0 if own else None for own in laned))
+            out: Tensor = torch.vmap(one, in_dims=in_dims)(prediction, y, *varying.values())
+            return out
+
+        return all_lanes
+
+    def mark(self, finite: Tensor, step: Tensor | int) -> None:
+        """Note at which step lanes diverged: those still alive whose loss is not finite."""
+        steps = torch.as_tensor(step, dtype=torch.float64).expand(len(self.rows))
+        gone = (self.alive & ~finite).cpu()
+        self.diverged_at[gone] = steps[gone]
+        self.alive &= finite
+        self.some_dead = not bool(self.alive.all())
+
+    def due(self, step: int) -> list[Instrument]:
+        """Return the instruments that record at a step."""
+        return [i for i, steps in self.task.due.items() if step in steps]
+
+    @torch.no_grad()
+    def record(self, step: int, **known: Tensor) -> None:
+        """Let the instruments that are due measure; what is `known` of the snapshot saves time."""
+        due = self.due(step)
+        if not due:
+            return
+        snapshot = Snapshot(
+            step=step,
+            parameters=self.fixed,
+            predict=lambda x: self.predict(self.fixed, self.buffers, x),
+            place=self.place,
+            x=self.x,
+            y=self.y,
+            losses=lambda prediction: self.losses(prediction, self.y),
+        )
+        snapshot.__dict__.update(known)
+        for instrument in due:
+            value = instrument.measure(snapshot)
+            if self.some_dead:
+                value = value.masked_fill(~_wide(self.alive, value), math.nan)
+            # The copy keeps an instrument from handing out what the next update changes in place.
+            self.records[instrument].append(value.detach().to("cpu", copy=True))
+
+    def part(self) -> Part:
+        """Return what the group leaves."""
+        return Part(
+            {i: torch.stack(values, 1)[: self.count] for i, values in self.records.items()},
+            self.diverged_at[: self.count],
+            {n: p[: self.count].clone() for n, p in self.fixed.items()},
+        )
+
+
+class Batches:
+    """Each lane's own order of samples, by its key; lanes of equal seed share a stream."""
+
+    def __init__(self, task: Task, rows: Tensor, samples: int) -> None:
+        every = np.broadcast_to(np.asarray(task.lanes.coords["seed"]), task.lanes.shape)
+        seeds, self.stream = np.unique(every.reshape(-1)[rows.numpy()], return_inverse=True)
+        self.generators = [task.key(int(s), "batches").torch() for s in seeds]
+        self.samples, self.batch = samples, task.batch or samples
+        self.steps_an_epoch = samples // self.batch
+        self.epoch, self.order = -1, torch.empty(0)
+
+    def at(self, step: int) -> Tensor:
+        """Return the samples of every stream's minibatch (stream, batch) at a step.
+
+        Steps are asked for in order, each as often as wanted. An epoch's incomplete last batch is
+        dropped.
+        """
+        epoch, place = divmod(step, self.steps_an_epoch)
+        while self.epoch < epoch:
+            drawn = [torch.randperm(self.samples, generator=g) for g in self.generators]
+            self.order, self.epoch = torch.stack(drawn), self.epoch + 1
+        return self.order[:, place * self.batch : (place + 1) * self.batch]
+
+    def take(self, step: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every lane's minibatch at a step."""
+        picked = self.at(step)[torch.as_tensor(self.stream)].to(x.device)
+        return _gather(x, picked), _gather(y, picked)
+
+
+def _gather(data: Tensor, picked: Tensor) -> Tensor:
+    if data.ndim == 2:
+        return data[picked]
+    return torch.take_along_dim(data, picked.unsqueeze(-1), dim=1)
+
+
+def _wide(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.reshape(-1, *(1,) * (like.ndim - 1))

@@ -1,0 +1,433 @@
+/* Training steps of small networks, one lane after another, from a recorded tape.
+ *
+ * A tape is a list of nodes in the order of evaluation: inputs, parameters, then the calls of the
+ * network and of the loss; the last is the loss, a number. A lane's weights, moments and activations
+ * stay in a core's cache while it does all steps of a visit. Nothing here depends on how many lanes
+ * there are or which: a lane's bits are its own.
+ *
+ * Values are matrices, row-major. A node's storage was laid out by the caller (see tape.py), who
+ * also says which gradients are needed and where a second one adds to a first. Compiled once for
+ * each REAL, float and double.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#ifndef REAL
+#define REAL float
+#endif
+#ifdef DOUBLE
+#define F(name) name
+#else
+#define F(name) name##f
+#endif
+
+/* glibc has vector versions of these from 2.35 on, exact to a few units in the last place; elsewhere
+ * the loops below call the scalar ones. */
+#if defined(__GLIBC__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if __GLIBC_PREREQ(2, 35)
+#define SIMD __attribute__((simd("notinbranch")))
+SIMD REAL F(tanh)(REAL);
+SIMD REAL F(sin)(REAL);
+SIMD REAL F(cos)(REAL);
+SIMD REAL F(exp)(REAL);
+SIMD REAL F(erf)(REAL);
+#endif
+#endif
+
+/* The order is that of OPERATIONS in tape.py. */
+enum {
+    INPUT, TARGET, PARAMETER, BUFFER,
+    LINEAR, MATMUL, CAT,
+    ADD, SUB, MUL,
+    SCALE, SHIFT, TANH, RELU, SIGMOID, SIN, COS, GELU, SILU, EXP, ABS, SQUARE,
+    SUM_COLUMNS, SUM_ALL, MEAN_ALL, CROSS_ENTROPY
+};
+enum { DESCENT, MOMENTUM, NESTEROV, ADAM };
+
+typedef struct {
+    int32_t op;
+    int32_t in[3];       /* nodes it takes, -1 for none */
+    int32_t adds[3];     /* whether the gradient of that input adds to an earlier one */
+    int32_t rows, cols;
+    int32_t needed;      /* whether its gradient is needed */
+    int32_t fixed;       /* depends on no parameter: evaluated once a visit with a full batch */
+    int32_t pad;
+    int64_t value, grad; /* places in the workspace; parameters: in a lane's row */
+    double k;
+} Node;
+
+typedef void (*Gemm)(const char *, const char *, const int *, const int *, const int *,
+                     const REAL *, const REAL *, const int *, const REAL *, const int *,
+                     const REAL *, REAL *, const int *);
+
+typedef struct {
+    const Node *nodes;
+    int64_t count, prediction;     /* the node that the network returns */
+    int64_t samples, batch;        /* batch 0: all samples */
+    int64_t parameters, buffers;   /* numbers a lane */
+    int64_t solver;
+    Gemm gemm;
+} Tape;
+
+typedef struct {
+    int64_t lanes, first, last;    /* updates number first + 1 to last */
+    int64_t evaluate;              /* whether to evaluate the loss at step last too */
+    const REAL *x, *y;
+    int64_t x_stride, y_stride;    /* from lane to lane; 0 if shared */
+    REAL *parameters, *moment1, *moment2;
+    const REAL *buffers;
+    const int64_t *order;          /* samples of each step's minibatch, [stream][step][batch] */
+    const int64_t *stream;         /* the stream of each lane */
+    const double *numbers;         /* [lane][4]: lr, then the rule's own */
+    REAL *losses, *predictions;    /* at the last step evaluated */
+    int64_t *diverged_at;          /* -1 while alive; a lane that is not stays as it is */
+    REAL *workspace;
+    const volatile int32_t *stop;
+} Visit;
+
+typedef struct {
+    const Tape *tape;
+    REAL *parameters, *gradients, *workspace;
+    const REAL *x, *y, *buffers;
+} Lane;
+
+static REAL *value(const Lane *lane, int i) {
+    const Node *n = &lane->tape->nodes[i];
+    switch (n->op) {
+    case INPUT: return lane->tape->batch ? lane->workspace + n->value : (REAL *)lane->x;
+    case TARGET: return lane->tape->batch ? lane->workspace + n->value : (REAL *)lane->y;
+    case PARAMETER: return lane->parameters + n->value;
+    case BUFFER: return (REAL *)lane->buffers + n->value;
+    default: return lane->workspace + n->value;
+    }
+}
+
+static REAL *grad(const Lane *lane, int i) {
+    const Node *n = &lane->tape->nodes[i];
+    return n->op == PARAMETER ? lane->gradients + n->value : lane->workspace + n->grad;
+}
+
+/* Row-major C (m x n) = op(A) op(B) (+ C), through the column-major library. */
+static void product(const Lane *lane, char ta, char tb, int m, int n, int k, const REAL *a, int lda,
+                    const REAL *b, int ldb, int adds, REAL *c) {
+    const REAL one = 1, old = (REAL)adds;
+    lane->tape->gemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &old, c, &n);
+}
+
+static double sum(const REAL *v, ptrdiff_t size) {
+    double total = 0;
+    for (ptrdiff_t i = 0; i < size; i++) total += v[i];
+    return total;
+}
+
+/* What is read at i and written at i may be one place: some nodes lie where their input lay. */
+#define ALONE _Pragma("GCC ivdep")
+#define EACH(expression)                                                     \
+    do {                                                                     \
+        ALONE for (ptrdiff_t i = 0; i < size; i++) out[i] = (expression);    \
+    } while (0)
+
+static void evaluate(const Lane *lane, int index) {
+    const Node *n = &lane->tape->nodes[index];
+    const ptrdiff_t rows = n->rows, cols = n->cols, size = rows * cols;
+    if (n->op <= BUFFER) return;
+    const Node *na = &lane->tape->nodes[n->in[0]];
+    const REAL *a = value(lane, n->in[0]);
+    const REAL *b = n->in[1] < 0 ? NULL : value(lane, n->in[1]);
+    REAL *out = value(lane, index);
+    const REAL k = (REAL)n->k;
+    switch (n->op) {
+    case LINEAR: {
+        const REAL *bias = n->in[2] < 0 ? NULL : value(lane, n->in[2]);
+        if (bias)
+            for (ptrdiff_t r = 0; r < rows; r++) memcpy(out + r * cols, bias, sizeof(REAL) * cols);
+        product(lane, 'N', 'T', rows, cols, na->cols, a, na->cols, b, na->cols, bias != NULL, out);
+        break;
+    }
+    case MATMUL:
+        product(lane, 'N', 'N', rows, cols, na->cols, a, na->cols, b, cols, 0, out);
+        break;
+    case CAT: {
+        const ptrdiff_t left = na->cols, right = cols - left;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            memcpy(out + r * cols, a + r * left, sizeof(REAL) * left);
+            memcpy(out + r * cols + left, b + r * right, sizeof(REAL) * right);
+        }
+        break;
+    }
+    case ADD: case SUB: case MUL: {
+        /* The second may be one row for all, one column for all, or both. */
+        const Node *nb = &lane->tape->nodes[n->in[1]];
+        const ptrdiff_t down = nb->rows == rows ? nb->cols : 0, across = nb->cols == cols;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const REAL *u = a + r * cols, *v = b + r * down;
+            REAL *o = out + r * cols;
+            if (n->op == ADD) for (ptrdiff_t c = 0; c < cols; c++) o[c] = u[c] + v[c * across];
+            else if (n->op == SUB) for (ptrdiff_t c = 0; c < cols; c++) o[c] = u[c] - v[c * across];
+            else for (ptrdiff_t c = 0; c < cols; c++) o[c] = u[c] * v[c * across];
+        }
+        break;
+    }
+    case SCALE: EACH(k * a[i]); break;
+    case SHIFT: EACH(k + a[i]); break;
+    case TANH: EACH(F(tanh)(a[i])); break;
+    case RELU: EACH(a[i] < 0 ? (REAL)0 : a[i]); break;
+    case SIGMOID: EACH(1 / (1 + F(exp)(-a[i]))); break;
+    case SIN: EACH(F(sin)(a[i])); break;
+    case COS: EACH(F(cos)(a[i])); break;
+    case GELU: EACH(a[i] * (REAL)0.5 * (1 + F(erf)(a[i] * (REAL)0.70710678118654752440))); break;
+    case SILU: EACH(a[i] / (1 + F(exp)(-a[i]))); break;
+    case EXP: EACH(F(exp)(a[i])); break;
+    case ABS: EACH(F(fabs)(a[i])); break;
+    case SQUARE: EACH(a[i] * a[i]); break;
+    case SUM_COLUMNS:
+        for (ptrdiff_t r = 0; r < rows; r++) out[r] = (REAL)sum(a + r * na->cols, na->cols);
+        break;
+    case SUM_ALL: *out = (REAL)sum(a, (ptrdiff_t)na->rows * na->cols); break;
+    case MEAN_ALL: {
+        const ptrdiff_t all = (ptrdiff_t)na->rows * na->cols;
+        *out = (REAL)(sum(a, all) / (double)all);
+        break;
+    }
+    case CROSS_ENTROPY: {
+        double total = 0;
+        for (ptrdiff_t r = 0; r < na->rows; r++) {
+            const REAL *p = a + r * na->cols, *t = b + r * na->cols;
+            REAL top = p[0];
+            for (ptrdiff_t c = 1; c < na->cols; c++) top = p[c] > top ? p[c] : top;
+            double z = 0, dot = 0, mass = 0;
+            for (ptrdiff_t c = 0; c < na->cols; c++) {
+                z += F(exp)(p[c] - top);
+                dot += t[c] * (p[c] - top);
+                mass += t[c];
+            }
+            total += mass * log(z) - dot;
+        }
+        *out = (REAL)(total / (double)na->rows);
+        break;
+    }
+    }
+}
+
+/* d(input 0) (+)= expression, for element i. */
+#define BACK(expression)                                                     \
+    do {                                                                     \
+        if (n->adds[0]) {                                                    \
+            ALONE for (ptrdiff_t i = 0; i < size; i++) da[i] += (expression); \
+        } else {                                                             \
+            ALONE for (ptrdiff_t i = 0; i < size; i++) da[i] = (expression); \
+        }                                                                    \
+    } while (0)
+
+static void columns(const REAL *d, ptrdiff_t rows, ptrdiff_t cols, int adds, REAL *out) {
+    if (!adds) memset(out, 0, sizeof(REAL) * cols);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < cols; c++) out[c] += d[r * cols + c];
+}
+
+static void propagate(const Lane *lane, int index) {
+    const Node *n = &lane->tape->nodes[index];
+    if (n->op <= BUFFER || !n->needed) return;
+    const ptrdiff_t rows = n->rows, cols = n->cols;
+    ptrdiff_t size = rows * cols;
+    const Node *na = &lane->tape->nodes[n->in[0]];
+    const Node *nb = n->in[1] < 0 ? NULL : &lane->tape->nodes[n->in[1]];
+    const REAL *a = value(lane, n->in[0]), *b = nb ? value(lane, n->in[1]) : NULL;
+    const REAL *out = value(lane, index), *d = grad(lane, index);
+    REAL *da = na->needed ? grad(lane, n->in[0]) : NULL;
+    REAL *db = nb && nb->needed ? grad(lane, n->in[1]) : NULL;
+    const REAL k = (REAL)n->k;
+    switch (n->op) {
+    case LINEAR:
+        if (da) product(lane, 'N', 'N', rows, na->cols, cols, d, cols, b, na->cols, n->adds[0], da);
+        if (db) product(lane, 'T', 'N', cols, na->cols, rows, d, cols, a, na->cols, n->adds[1], db);
+        if (n->in[2] >= 0 && lane->tape->nodes[n->in[2]].needed)
+            columns(d, rows, cols, n->adds[2], grad(lane, n->in[2]));
+        break;
+    case MATMUL:
+        if (da) product(lane, 'N', 'T', rows, na->cols, cols, d, cols, b, cols, n->adds[0], da);
+        if (db) product(lane, 'T', 'N', na->cols, cols, rows, a, na->cols, d, cols, n->adds[1], db);
+        break;
+    case CAT: {
+        const ptrdiff_t left = na->cols, right = cols - left;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            if (da) for (ptrdiff_t c = 0; c < left; c++)
+                da[r * left + c] = (n->adds[0] ? da[r * left + c] : 0) + d[r * cols + c];
+            if (db) for (ptrdiff_t c = 0; c < right; c++)
+                db[r * right + c] = (n->adds[1] ? db[r * right + c] : 0) + d[r * cols + left + c];
+        }
+        break;
+    }
+    case ADD: case SUB: case MUL: {
+        const ptrdiff_t down = nb->rows == rows ? nb->cols : 0, across = nb->cols == cols;
+        const int times = n->op == MUL;
+        if (da && !times) BACK(d[i]);
+        if (db && !n->adds[1]) memset(db, 0, sizeof(REAL) * nb->rows * nb->cols);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t c = 0; c < cols; c++) {
+                const ptrdiff_t i = r * cols + c, j = r * down + c * across;
+                if (da && times) da[i] = (n->adds[0] ? da[i] : 0) + d[i] * b[j];
+                if (db) db[j] += times ? d[i] * a[i] : n->op == SUB ? -d[i] : d[i];
+            }
+        break;
+    }
+    case SCALE: BACK(k * d[i]); break;
+    case SHIFT: BACK(d[i]); break;
+    /* The next three read the output only: it may lie where the input lay. */
+    case TANH: BACK(d[i] * (1 - out[i] * out[i])); break;
+    case RELU: BACK(out[i] > 0 ? d[i] : (REAL)0); break;
+    case SIGMOID: BACK(d[i] * out[i] * (1 - out[i])); break;
+    case SIN: BACK(d[i] * F(cos)(a[i])); break;
+    case COS: BACK(-d[i] * F(sin)(a[i])); break;
+    case GELU:
+        BACK(d[i] * ((REAL)0.5 * (1 + F(erf)(a[i] * (REAL)0.70710678118654752440)) +
+                     a[i] * (REAL)0.39894228040143267794 * F(exp)((REAL)-0.5 * a[i] * a[i])));
+        break;
+    case SILU: {
+        for (ptrdiff_t i = 0; i < size; i++) {
+            const REAL s = 1 / (1 + F(exp)(-a[i]));
+            da[i] = (n->adds[0] ? da[i] : 0) + d[i] * s * (1 + a[i] * (1 - s));
+        }
+        break;
+    }
+    case EXP: BACK(d[i] * out[i]); break;
+    case ABS: BACK(a[i] > 0 ? d[i] : a[i] < 0 ? -d[i] : (REAL)0); break;
+    case SQUARE: BACK(2 * a[i] * d[i]); break;
+    case SUM_COLUMNS:
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t c = 0; c < na->cols; c++) {
+                const ptrdiff_t i = r * na->cols + c;
+                da[i] = (n->adds[0] ? da[i] : 0) + d[r];
+            }
+        break;
+    case SUM_ALL: case MEAN_ALL: {
+        size = (ptrdiff_t)na->rows * na->cols;
+        const REAL share = n->op == MEAN_ALL ? *d / (REAL)size : *d;
+        BACK(share);
+        break;
+    }
+    case CROSS_ENTROPY:
+        for (ptrdiff_t r = 0; r < na->rows; r++) {
+            const REAL *p = a + r * na->cols, *t = b + r * na->cols;
+            REAL top = p[0];
+            for (ptrdiff_t c = 1; c < na->cols; c++) top = p[c] > top ? p[c] : top;
+            REAL z = 0, mass = 0;
+            for (ptrdiff_t c = 0; c < na->cols; c++) {
+                z += F(exp)(p[c] - top);
+                mass += t[c];
+            }
+            for (ptrdiff_t c = 0; c < na->cols; c++) {
+                const ptrdiff_t i = r * na->cols + c;
+                const REAL share = mass * F(exp)(p[c] - top) / z - t[c];
+                da[i] = (n->adds[0] ? da[i] : 0) + *d * share / (REAL)na->rows;
+            }
+        }
+        break;
+    }
+}
+
+static void update(const Lane *lane, int64_t step, const double *numbers, REAL *restrict m,
+                   REAL *restrict v) {
+    const ptrdiff_t size = lane->tape->parameters;
+    REAL *restrict w = lane->parameters;
+    const REAL *restrict g = lane->gradients;
+    const REAL lr = (REAL)numbers[0];
+    switch (lane->tape->solver) {
+    case DESCENT:
+        for (ptrdiff_t i = 0; i < size; i++) w[i] -= lr * g[i];
+        break;
+    case MOMENTUM: case NESTEROV: {
+        const REAL b = (REAL)numbers[1];
+        const int ahead = lane->tape->solver == NESTEROV;
+        for (ptrdiff_t i = 0; i < size; i++) {
+            m[i] = b * m[i] + g[i];
+            w[i] -= lr * (ahead ? g[i] + b * m[i] : m[i]);
+        }
+        break;
+    }
+    case ADAM: {
+        const double done = (double)(step + 1);
+        const REAL rate = (REAL)(numbers[0] / (1 - pow(numbers[1], done)));
+        const REAL scale = (REAL)(1 / sqrt(1 - pow(numbers[2], done)));
+        const REAL near1 = (REAL)(1 - numbers[1]), keep2 = (REAL)numbers[2];
+        const REAL near2 = (REAL)(1 - numbers[2]), eps = (REAL)numbers[3];
+        for (ptrdiff_t i = 0; i < size; i++) {
+            m[i] += near1 * (g[i] - m[i]);
+            v[i] = keep2 * v[i] + near2 * g[i] * g[i];
+            w[i] -= rate * m[i] / (F(sqrt)(v[i]) * scale + eps);
+        }
+        break;
+    }
+    }
+}
+
+static void gather(const Lane *lane, const int64_t *picked) {
+    const Tape *tape = lane->tape;
+    for (int64_t i = 0; i < tape->count; i++) {
+        const Node *n = &tape->nodes[i];
+        if (n->op != INPUT && n->op != TARGET) continue;
+        const REAL *from = n->op == INPUT ? lane->x : lane->y;
+        for (int64_t r = 0; r < tape->batch; r++)
+            memcpy(lane->workspace + n->value + r * n->cols, from + picked[r] * n->cols,
+                   sizeof(REAL) * n->cols);
+    }
+}
+
+static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
+    const int64_t p = tape->parameters;
+    const int64_t end = visit->evaluate ? visit->last + 1 : visit->last;
+    const int loss = (int)tape->count - 1;
+    Lane lane = {tape, visit->parameters + number * p, visit->workspace, visit->workspace,
+                 visit->x + number * visit->x_stride, visit->y + number * visit->y_stride,
+                 visit->buffers + number * tape->buffers};
+    /* A parameter that the loss does not depend on keeps the gradient zero. */
+    memset(lane.gradients, 0, sizeof(REAL) * p);
+    const int64_t *order =
+        tape->batch ? visit->order + visit->stream[number] * (end - visit->first) * tape->batch : NULL;
+    for (int i = 0; !tape->batch && i < tape->count; i++)
+        if (tape->nodes[i].fixed) evaluate(&lane, i);
+    for (int64_t step = visit->first; step < end; step++) {
+        if (tape->batch) gather(&lane, order + (step - visit->first) * tape->batch);
+        for (int i = 0; i < tape->count; i++)
+            if (tape->batch || !tape->nodes[i].fixed) evaluate(&lane, i);
+        const REAL reached = *value(&lane, loss);
+        visit->losses[number] = reached;
+        if (!isfinite(reached)) {
+            visit->diverged_at[number] = step;
+            break;
+        }
+        if (step == visit->last || *visit->stop) break;
+        *grad(&lane, loss) = 1;
+        for (int i = loss; i >= 0; i--) propagate(&lane, i);
+        update(&lane, step, visit->numbers + 4 * number,
+               visit->moment1 ? visit->moment1 + number * p : NULL,
+               visit->moment2 ? visit->moment2 + number * p : NULL);
+    }
+    if (visit->evaluate) {
+        const Node *n = &tape->nodes[tape->prediction];
+        const ptrdiff_t size = (ptrdiff_t)n->rows * n->cols;
+        memcpy(visit->predictions + number * size, value(&lane, (int)tape->prediction),
+               sizeof(REAL) * size);
+    }
+}
+
+int64_t node_size(void) { return sizeof(Node); }
+
+/* Do updates first + 1 to last of every lane that is alive, and evaluate the loss at step last. */
+void train(const Tape *tape, const Visit *visit) {
+#if defined(__SSE2__)
+    /* Numbers too small to be normal are taken as zero: they cost a hundred times a normal one. */
+    const unsigned int before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+#endif
+    for (int64_t number = 0; number < visit->lanes && !*visit->stop; number++)
+        if (visit->diverged_at[number] < 0) train_lane(tape, visit, number);
+#if defined(__SSE2__)
+    _mm_setcsr(before);
+#endif
+}
