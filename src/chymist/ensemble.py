@@ -187,10 +187,11 @@ class Ensemble:
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
         held = max(activations, saved) + state
-        split = groups(len(whole.lanes), activations + state, held, self.memory)
+        path = choose(task, self.engine)
+        by_kernel = path.tape is not None
+        split = groups(len(whole.lanes), activations + state, held, self.memory, by_kernel)
         threads = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
         workers = min(threads, max(1, int(self.memory / (held * max(map(len, split))))))
-        path = choose(task, self.engine)
         parts = train_groups(task, path, split, workers, self.progress)
         return _join(whole, parts, record, steps, str(path))
 

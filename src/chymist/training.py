@@ -32,6 +32,8 @@ Progress = Callable[[int, int], None]
 Engine = Literal["auto", "native", "stacked"]
 CACHE = 6 * 2**20
 """Bytes a group should hold; 4 to 8 MiB were the best measured, on cores with 2 MiB of L2 cache."""
+BY_KERNEL = 4
+"""Times as many bytes when the kernel trains, which has one lane in the cache at a time."""
 WORTH_SPLITTING = 2**19
 """Bytes below which a second group costs more than a second thread brings."""
 
@@ -61,14 +63,18 @@ def choose(task: Task, engine: Engine = "auto") -> Path:
     if engine == "stacked":
         return Path(None, "asked for")
     try:
-        return Path(native.plan(task), "the network, the loss and the update rule are known to it")
+        tape, left = native.plan(task)
+        known = "network, loss and update rule are known to it"
+        return Path(tape, f"PyTorch takes {left}" if left else known)
     except (NoKernel, Unknown) as error:
         if engine == "native":
             raise ValueError(f"the compiled kernel cannot train this: {error}") from error
         return Path(None, str(error))
 
 
-def groups(lanes: int, in_step: float, held: float, memory: float) -> list[Tensor]:
+def groups(
+    lanes: int, in_step: float, held: float, memory: float, by_kernel: bool = False
+) -> list[Tensor]:
     """Split lanes into groups of at least two that fit the cache and the memory.
 
     `in_step` is the bytes of a lane that every step goes through, which should fit the cache;
@@ -78,7 +84,8 @@ def groups(lanes: int, in_step: float, held: float, memory: float) -> list[Tenso
     number of threads has no say: the same lanes are packed alike on every machine.
     """
     total = lanes * in_step
-    count = max(math.ceil(total / CACHE), math.ceil(lanes * held / memory))
+    cache = BY_KERNEL * CACHE if by_kernel else CACHE
+    count = max(math.ceil(total / cache), math.ceil(lanes * held / memory))
     if total > WORTH_SPLITTING:
         count = 2 * math.ceil(max(count, 1) / 2)
     count = max(1, min(count, lanes // 2))

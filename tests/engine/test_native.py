@@ -210,24 +210,53 @@ class Own(GradientDescent):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"module": "layer-norm"}, "layer_norm has no node"),
+        ({"model": "layer-norm"}, "layer_norm has no node"),
         ({"solver": Own(0.1)}, "the update rule Own"),
-        ({"loss": partial(numbered, weight=named("w", 1.0, 2.0))}, "a number for each lane"),
-        ({"loss": sobolev}, "has no node"),
-        ({"loss": lambda p, y: (p - y).sum(0).square().sum()}, "sum over samples alone"),
-        ({"loss": lambda p, y: (p - y).squeeze(-1).mean()}, "squeeze has no node"),
-        ({"loss": lambda p, y: (p.sum(-1) - y).square().mean()}, "of a vector and a matrix"),
-        ({"loss": lambda p, y: (p - y).abs().mean() if p.mean() > 0 else p.sum()}, "needs values"),
     ],
 )
 def test_what_it_does_not_know_goes_the_other_way_and_says_why(change, why):
-    ensemble = networks(change.get("module", "mlp"))
-    words = {"steps": 3, "record": {}, "loss": change.get("loss", mean_squared_error)}
-    solver = change.get("solver", GradientDescent(0.1))
-    if "needs values" not in why:
-        assert why in ensemble.train(solver, samples(X), samples(Y), **words).path
-    with pytest.raises(ValueError, match=f"the compiled kernel cannot train this: .*{why}"):
-        replace(ensemble, engine="native").train(solver, samples(X), samples(Y), **words)
+    ensemble = networks(change.get("model", "mlp"))
+    args = change.get("solver", GradientDescent(0.1)), samples(X), samples(Y)
+    assert ensemble.train(*args, steps=3, record={}).path == f"PyTorch operations: {why}"
+    with pytest.raises(ValueError, match=f"the compiled kernel cannot train this: {why}"):
+        replace(ensemble, engine="native").train(*args, steps=3, record={})
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.parametrize(
+    ("criterion", "why"),
+    [
+        (partial(numbered, weight=named("w", 1.0, 2.0)), "it has a number for each lane"),
+        (partial(sobolev, s=named("s", 0.0, 1.0)), "it has a number for each lane"),
+        (sobolev, "shape has no node"),
+        (lambda p, y: (p - y).sum(0).square().sum(), "sum over samples alone"),
+        (lambda p, y: (p - y).squeeze(-1).abs().mean(), "squeeze has no node"),
+        (lambda p, y: (p.sum(-1) - y).square().mean(), "sub of a vector and a matrix"),
+        # The number of samples in a recording is not that of the training.
+        (lambda p, y: (p - y).square().sum() / len(p), "__len__ has no node"),
+        (lambda p, y: (p - y).square().sum() / p.size(0), "size has no node"),
+        (lambda p, y: (p - y).square().sum() / p.numel(), "numel has no node"),
+    ],
+)
+def test_losses_it_does_not_know_are_left_to_pytorch(criterion, why, batch):
+    rule = Adam(named("lr", 0.003, 0.01))
+    for seeds in ((0, 1, 2), (4,)):
+        run = both(
+            networks(seeds=seeds), rule, samples(X), samples(Y), steps=20, batch=batch,
+            loss=criterion, record={loss: every(3), weights: every(7)},
+        )  # fmt: skip
+        assert run.path == f"compiled kernel: PyTorch takes the loss, for {why}"
+
+
+def test_lanes_that_diverge_under_a_loss_of_pytorch_are_frozen():
+    rates = named("lr", 0.01, 1e30)
+    run = both(
+        networks(dtype=torch.float32), GradientDescent(rates), samples(X), samples(Y), steps=30,
+        loss=sobolev, record={loss: every(), weights: every(10)}, rtol=1e-4,
+    )  # fmt: skip
+    at = run.data.diverged_at
+    assert at.sel(lr=0.01).isnull().all()
+    assert (at.sel(lr=1e30) < 10).all()
 
 
 @pytest.mark.parametrize("module", [m for m in VECTORISED if m is not Constant])

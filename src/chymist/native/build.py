@@ -53,7 +53,8 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL:
     except (OSError, subprocess.SubprocessError) as error:
         raise NoKernel(f"{compiler} did not build it: {error}") from error
     library.node_size.restype = ctypes.c_int64
-    library.train.restype = None
+    for name in ("train", "predict", "learn"):
+        getattr(library, name).restype = None
     return library
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from chymist.group import Group, Part, Task
 from chymist.native.build import kernel, matrix_product
-from chymist.native.tape import LAYOUT, Tape, Unknown, build_tape, offsets
+from chymist.native.tape import LAYOUT, Tape, Unknown, network_tape, offsets, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
 VISIT = 10**9
@@ -37,31 +38,38 @@ class _Visit(ctypes.Structure):
         *((n, ctypes.c_int64) for n in ("x_stride", "y_stride")),
         *((n, ctypes.c_void_p) for n in ("parameters", "moment1", "moment2", "buffers", "order")),
         *((n, ctypes.c_void_p) for n in ("stream", "numbers", "losses", "predictions")),
-        *((n, ctypes.c_void_p) for n in ("diverged_at", "workspace", "stop")),
+        *((n, ctypes.c_void_p) for n in ("diverged_at", "gradients", "workspace")),
+        ("workspace_stride", ctypes.c_int64),
+        ("stop", ctypes.c_void_p),
     )
 
 
-def plan(task: Task) -> Tape:
-    """Return the tape of a task if the kernel can train it.
+def plan(task: Task) -> tuple[Tape, str]:
+    """Return the tape of a task if the kernel can train it, and what is left to PyTorch.
 
     Raises:
         NoKernel: there is none here.
-        Unknown: a device, solver, loss or call that it does not know.
+        Unknown: a device, update rule or call that it does not know.
     """
     if task.like.device.type != "cpu":
         raise Unknown("not on the CPU")
     _rule(task.solver)
-    loss = task.loss
-    if isinstance(loss, functools.partial) and any(
-        isinstance(v, xr.DataArray) for v in loss.keywords.values()
-    ):
-        raise Unknown("the loss has a number for each lane")
     kernel(task.like.dtype)
     shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
     held = {n: b.shape[1:] for n, b in task.buffers.items()}
-    return build_tape(
-        task.module, loss, task.x.shape[-1], task.y.shape[-1], offsets(shapes), offsets(held)
-    )
+    tape = network_tape(task.module, task.x.shape[-1], offsets(shapes), offsets(held))
+    try:
+        return with_loss(tape, _without_lanes(task.loss), task.y.shape[-1]), ""
+    except Unknown as error:
+        return tape, f"the loss, for {error}"
+
+
+def _without_lanes(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    if isinstance(loss, functools.partial) and any(
+        isinstance(v, xr.DataArray) for v in loss.keywords.values()
+    ):
+        raise Unknown("it has a number for each lane")
+    return loss
 
 
 def _rule(solver: Solver) -> tuple[int, tuple[str, ...]]:
@@ -78,14 +86,22 @@ def _rule(solver: Solver) -> tuple[int, tuple[str, ...]]:
 
 def train(group: Group, tape: Tape, report: Callable[[int], None], stop: np.ndarray) -> Part:
     """Train the group's lanes; `stop` is one 32-bit integer, not zero when to stop."""
-    task = group.task
     machine = _Machine(group, tape, stop)
-    per_step = max(1, tape.flops(machine.samples) * group.count)
+    if tape.judged:
+        _train_in_visits(group, machine, report)
+    else:
+        _train_by_halves(group, machine, report)
+    return group.part()
+
+
+def _train_in_visits(group: Group, machine: _Machine, report: Callable[[int], None]) -> None:
+    """Train each lane from one recording to the next by itself."""
+    task = group.task
+    per_step = max(1, machine.flops * group.count)
     stride = max(1, min(VISIT // per_step, 10_000))
-    marks = sorted({0, task.steps, *(s for due in task.due.values() for s in due)})
     step = 0
-    for mark in marks:
-        while step < mark and mark - step > stride:
+    for mark in sorted({0, task.steps, *(s for due in task.due.values() for s in due)}):
+        while mark - step > stride:
             machine.visit(step, step + stride, evaluate=False)
             step += stride
             report(step)
@@ -94,7 +110,25 @@ def train(group: Group, tape: Tape, report: Callable[[int], None], stop: np.ndar
         group.mark(machine.diverged_at < 0, machine.diverged_at)
         group.record(step, **machine.known())
         report(step)
-    return group.part()
+
+
+def _train_by_halves(group: Group, machine: _Machine, report: Callable[[int], None]) -> None:
+    """Train all lanes a step at a time, the loss and its gradient by PyTorch in between."""
+    task = group.task
+    for step in range(task.steps + 1):
+        prediction = machine.predict(step).detach().requires_grad_()
+        y = group.y if group.batches is None else group.batches.take(step, group.x, group.y)[1]
+        with torch.enable_grad():
+            losses = group.losses(prediction, y)
+            total = losses.sum()
+        if not math.isfinite(total.item()):
+            group.mark(torch.isfinite(losses.detach()), step)
+            machine.diverged_at[~group.alive] = step
+        machine.losses.copy_(losses.detach())
+        group.record(step, **machine.known())
+        if step < task.steps:
+            machine.learn(step, torch.autograd.grad(total, prediction)[0])
+        report(step)
 
 
 class _Machine:
@@ -104,9 +138,10 @@ class _Machine:
         task, lanes = group.task, len(group.rows)
         self.group = group
         like = group.flat
-        self.train = kernel(like.dtype).train
+        self.kernel = kernel(like.dtype)
         self.whole = task.batch is None
         self.samples = task.batch or group.x.shape[-2]
+        self.flops = tape.flops(self.samples)
         self.kept: list[Any] = [stop]
         parameters = group.flat.shape[1]
         table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
@@ -128,7 +163,9 @@ class _Machine:
             samples=group.x.shape[-2], batch=task.batch or 0, parameters=parameters,
             buffers=held.shape[1], solver=solver, gemm=matrix_product(like.dtype),
         )  # fmt: skip
-        workspace = torch.empty(size + 64, dtype=like.dtype)
+        # By halves every lane's activations wait for the loss; in visits all use one place.
+        apart = 0 if tape.judged else size
+        workspace = torch.empty(size + apart * (group.count - 1) + 64, dtype=like.dtype)
         # Rows of vectors begin at a cache line's start.
         skip = (-workspace.data_ptr() % 64) // workspace.element_size()
         stream = np.asarray(group.batches.stream if group.batches else [0] * lanes, dtype=np.int64)
@@ -138,7 +175,7 @@ class _Machine:
             buffers=self._at(held), stream=self._at(stream), numbers=self._at(numbers),
             losses=self._at(self.losses), predictions=self._at(self.predictions),
             diverged_at=self._at(self.diverged_at), stop=self._at(stop),
-            workspace=self._at(workspace) + skip * workspace.element_size(),
+            workspace=self._at(workspace) + skip * workspace.element_size(), workspace_stride=apart,
         )  # fmt: skip
 
     def _at(self, values: Tensor | np.ndarray | None) -> int:
@@ -157,10 +194,31 @@ class _Machine:
             picked = [self.group.batches.at(step) for step in steps]
             order = torch.stack(picked, dim=1).contiguous()
             visit.order = order.data_ptr()
-        self.train(ctypes.byref(self.tape), ctypes.byref(visit))
+        self.kernel.train(ctypes.byref(self.tape), ctypes.byref(visit))
+        self._pad(self.group.flat, self.losses, self.predictions, self.diverged_at)
+
+    def predict(self, step: int) -> Tensor:
+        """Return all lanes' outputs on the samples of a step."""
+        visit = self.visited
+        visit.evaluate = step == 0
+        if self.group.batches:
+            order = self.group.batches.at(step).contiguous()
+            visit.order = order.data_ptr()
+        self.kernel.predict(ctypes.byref(self.tape), ctypes.byref(visit))
+        self._pad(self.predictions)
+        return self.predictions
+
+    def learn(self, step: int, gradients: Tensor) -> None:
+        """Do update number step + 1, from the gradients with respect to the outputs."""
+        gradients = gradients.contiguous()
+        self.visited.first, self.visited.gradients = step, gradients.data_ptr()
+        self.kernel.learn(ctypes.byref(self.tape), ctypes.byref(self.visited))
+        self._pad(self.group.flat)
+
+    def _pad(self, *tensors: Tensor) -> None:
+        """Make the padding of a single lane its copy."""
         if self.group.count < len(self.group.rows):
-            # The padding of a single lane is its copy.
-            for rows in (self.group.flat, self.losses, self.predictions, self.diverged_at):
+            for rows in tensors:
                 rows[1:] = rows[:1]
 
     def known(self) -> dict[str, Tensor]:

@@ -76,7 +76,8 @@ typedef struct {
 
 typedef struct {
     int64_t lanes, first, last;    /* updates number first + 1 to last */
-    int64_t evaluate;              /* whether to evaluate the loss at step last too */
+    int64_t evaluate;              /* whether to evaluate the loss at step last too; in predict,
+                                      whether this is the first call */
     const REAL *x, *y;
     int64_t x_stride, y_stride;    /* from lane to lane; 0 if shared */
     REAL *parameters, *moment1, *moment2;
@@ -86,7 +87,9 @@ typedef struct {
     const double *numbers;         /* [lane][4]: lr, then the rule's own */
     REAL *losses, *predictions;    /* at the last step evaluated */
     int64_t *diverged_at;          /* -1 while alive; a lane that is not stays as it is */
+    const REAL *gradients;         /* of the loss with respect to the predictions */
     REAL *workspace;
+    int64_t workspace_stride;      /* from lane to lane; 0 where they share one */
     const volatile int32_t *stop;
 } Visit;
 
@@ -378,23 +381,56 @@ static void gather(const Lane *lane, const int64_t *picked) {
     }
 }
 
+static Lane lane_of(const Tape *tape, const Visit *visit, int64_t number) {
+    REAL *workspace = visit->workspace + number * visit->workspace_stride;
+    return (Lane){tape, visit->parameters + number * tape->parameters, workspace, workspace,
+                  visit->x + number * visit->x_stride, visit->y + number * visit->y_stride,
+                  visit->buffers + number * tape->buffers};
+}
+
+/* What is done once a visit: gradients of parameters without a use stay zero. */
+static void settle(const Lane *lane) {
+    const Tape *tape = lane->tape;
+    memset(lane->gradients, 0, sizeof(REAL) * tape->parameters);
+    for (int i = 0; !tape->batch && i < tape->count; i++)
+        if (tape->nodes[i].fixed) evaluate(lane, i);
+}
+
+static void forward(const Lane *lane, const int64_t *picked) {
+    const Tape *tape = lane->tape;
+    if (tape->batch) gather(lane, picked);
+    for (int i = 0; i < tape->count; i++)
+        if (tape->batch || !tape->nodes[i].fixed) evaluate(lane, i);
+}
+
+/* From the gradient at the last node on; then the step. */
+static void descend(const Lane *lane, const Visit *visit, int64_t number, int64_t step) {
+    const int64_t p = lane->tape->parameters;
+    for (int i = (int)lane->tape->count - 1; i >= 0; i--) propagate(lane, i);
+    update(lane, step, visit->numbers + 4 * number,
+           visit->moment1 ? visit->moment1 + number * p : NULL,
+           visit->moment2 ? visit->moment2 + number * p : NULL);
+}
+
+static ptrdiff_t outputs(const Tape *tape) {
+    return (ptrdiff_t)tape->nodes[tape->prediction].rows * tape->nodes[tape->prediction].cols;
+}
+
+static void tell(const Lane *lane, const Visit *visit, int64_t number) {
+    const ptrdiff_t size = outputs(lane->tape);
+    memcpy(visit->predictions + number * size, value(lane, (int)lane->tape->prediction),
+           sizeof(REAL) * size);
+}
+
 static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
-    const int64_t p = tape->parameters;
     const int64_t end = visit->evaluate ? visit->last + 1 : visit->last;
     const int loss = (int)tape->count - 1;
-    Lane lane = {tape, visit->parameters + number * p, visit->workspace, visit->workspace,
-                 visit->x + number * visit->x_stride, visit->y + number * visit->y_stride,
-                 visit->buffers + number * tape->buffers};
-    /* A parameter that the loss does not depend on keeps the gradient zero. */
-    memset(lane.gradients, 0, sizeof(REAL) * p);
+    const Lane lane = lane_of(tape, visit, number);
     const int64_t *order =
         tape->batch ? visit->order + visit->stream[number] * (end - visit->first) * tape->batch : NULL;
-    for (int i = 0; !tape->batch && i < tape->count; i++)
-        if (tape->nodes[i].fixed) evaluate(&lane, i);
+    settle(&lane);
     for (int64_t step = visit->first; step < end; step++) {
-        if (tape->batch) gather(&lane, order + (step - visit->first) * tape->batch);
-        for (int i = 0; i < tape->count; i++)
-            if (tape->batch || !tape->nodes[i].fixed) evaluate(&lane, i);
+        forward(&lane, order + (step - visit->first) * tape->batch);
         const REAL reached = *value(&lane, loss);
         visit->losses[number] = reached;
         if (!isfinite(reached)) {
@@ -403,31 +439,59 @@ static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
         }
         if (step == visit->last || *visit->stop) break;
         *grad(&lane, loss) = 1;
-        for (int i = loss; i >= 0; i--) propagate(&lane, i);
-        update(&lane, step, visit->numbers + 4 * number,
-               visit->moment1 ? visit->moment1 + number * p : NULL,
-               visit->moment2 ? visit->moment2 + number * p : NULL);
+        descend(&lane, visit, number, step);
     }
-    if (visit->evaluate) {
-        const Node *n = &tape->nodes[tape->prediction];
-        const ptrdiff_t size = (ptrdiff_t)n->rows * n->cols;
-        memcpy(visit->predictions + number * size, value(&lane, (int)tape->prediction),
+    if (visit->evaluate) tell(&lane, visit, number);
+}
+
+/* Numbers too small to be normal are taken as zero: they cost a hundred times a normal one. */
+static unsigned int without_denormals(void) {
+#if defined(__SSE2__)
+    const unsigned int before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+#else
+    return 0;
+#endif
+}
+
+static void as_before(unsigned int state) {
+#if defined(__SSE2__)
+    _mm_setcsr(state);
+#else
+    (void)state;
+#endif
+}
+
+#define EACH_LANE(what)                                                        \
+    do {                                                                       \
+        const unsigned int before = without_denormals();                       \
+        for (int64_t number = 0; number < visit->lanes && !*visit->stop; number++) \
+            if (visit->diverged_at[number] < 0) { what; }                      \
+        as_before(before);                                                     \
+    } while (0)
+
+/* Do updates first + 1 to last of every lane that is alive; the last node is the loss. */
+void train(const Tape *tape, const Visit *visit) { EACH_LANE(train_lane(tape, visit, number)); }
+
+/* The two halves of one step whose loss is the caller's; the last node is the prediction, and each
+ * lane has a workspace of its own. The first writes predictions, the second takes the loss's
+ * gradients with respect to them. */
+void predict(const Tape *tape, const Visit *visit) {
+    EACH_LANE(
+        const Lane lane = lane_of(tape, visit, number);
+        if (visit->evaluate) settle(&lane);
+        forward(&lane, tape->batch ? visit->order + visit->stream[number] * tape->batch : NULL);
+        tell(&lane, visit, number));
+}
+
+void learn(const Tape *tape, const Visit *visit) {
+    const ptrdiff_t size = outputs(tape);
+    EACH_LANE(
+        const Lane lane = lane_of(tape, visit, number);
+        memcpy(grad(&lane, (int)tape->prediction), visit->gradients + number * size,
                sizeof(REAL) * size);
-    }
+        descend(&lane, visit, number, visit->first));
 }
 
 int64_t node_size(void) { return sizeof(Node); }
-
-/* Do updates first + 1 to last of every lane that is alive, and evaluate the loss at step last. */
-void train(const Tape *tape, const Visit *visit) {
-#if defined(__SSE2__)
-    /* Numbers too small to be normal are taken as zero: they cost a hundred times a normal one. */
-    const unsigned int before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
-#endif
-    for (int64_t number = 0; number < visit->lanes && !*visit->stop; number++)
-        if (visit->diverged_at[number] < 0) train_lane(tape, visit, number);
-#if defined(__SSE2__)
-    _mm_setcsr(before);
-#endif
-}

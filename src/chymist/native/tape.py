@@ -55,10 +55,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Tape:
-    """Nodes in the order of evaluation; the last is the loss, `prediction` the network's output."""
+    """Nodes in the order of evaluation; the last is the loss, `prediction` the network's output.
+
+    Where the loss is not `judged` on the tape, the last is the prediction.
+    """
 
     nodes: tuple[Node, ...]
     prediction: int
+    judged: bool = True
 
     def needed(self) -> list[bool]:
         """Whether each node depends on a parameter."""
@@ -122,15 +126,10 @@ def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
 
 
-def build_tape(
-    module: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    features: int,
-    outputs: int,
-    places: Mapping[str, int],
-    buffers: Mapping[str, int],
+def network_tape(
+    module: nn.Module, features: int, places: Mapping[str, int], buffers: Mapping[str, int]
 ) -> Tape:
-    """Return the tape of a module on so many features with a loss against so many target columns.
+    """Return the tape of a module on so many features, without a loss.
 
     `places` and `buffers` say where each parameter and buffer begins in a lane's row.
 
@@ -154,22 +153,36 @@ def build_tape(
     prediction = builder.node(recording.result)
     if recording.result.ndim != 2 or prediction in builder.static:
         raise Unknown("the output is not one row a sample")
-    like = recording.inputs[0]
-    judged = record(loss, recording.result, like.new_empty(ROWS, outputs))
+    return _without_dead_ends(builder.nodes, prediction, prediction, judged=False)
+
+
+def with_loss(tape: Tape, loss: Callable[[Tensor, Tensor], Tensor], outputs: int) -> Tape:
+    """Return a network's tape that goes on to its loss against so many target columns.
+
+    Raises:
+        Unknown: a call that has no node.
+    """
+    made, target = (
+        torch.empty(ROWS, cols, device="meta")
+        for cols in (tape.nodes[tape.prediction].cols, outputs)
+    )
+    judged = record(loss, made, target)
     if judged is None:
         raise Unknown("the loss needs values, so it cannot be recorded")
-    builder.known[id(judged.inputs[1])] = builder.add(Node("target", cols=outputs))
+    builder = _Builder(list(tape.nodes), {id(made): tape.prediction})
+    builder.static.update(i for i, n in enumerate(tape.nodes) if n.op in ("parameter", "buffer"))
+    builder.known[id(target)] = builder.add(Node("target", cols=outputs))
     for call in judged.calls:
         builder.lower(call)
     last = builder.node(judged.result)
     if judged.result.ndim != 0:
         raise Unknown("the loss is not a number")
-    return _without_dead_ends(builder.nodes, prediction, last)
+    return _without_dead_ends(builder.nodes, tape.prediction, last, judged=True)
 
 
-def _without_dead_ends(nodes: Sequence[Node], prediction: int, loss: int) -> Tape:
-    """Keep what the loss depends on; all else would have a gradient that nobody writes."""
-    kept = {loss}
+def _without_dead_ends(nodes: Sequence[Node], prediction: int, last: int, *, judged: bool) -> Tape:
+    """Keep what the last node depends on; all else would have a gradient that nobody writes."""
+    kept = {last}
     for i in reversed(range(len(nodes))):
         if i in kept:
             kept.update(nodes[i].uses)
@@ -177,7 +190,7 @@ def _without_dead_ends(nodes: Sequence[Node], prediction: int, loss: int) -> Tap
         raise Unknown("a loss that does not depend on the output")
     place = {old: new for new, old in enumerate(sorted(kept))}
     moved = (replace(nodes[i], uses=tuple(place[u] for u in nodes[i].uses)) for i in place)
-    return Tape(tuple(moved), place[prediction])
+    return Tape(tuple(moved), place[prediction], judged)
 
 
 @dataclass
@@ -216,6 +229,8 @@ class _Builder:
         if name == "__get__" and call.function.__self__ in (Tensor.T, Tensor.mT):
             self.transposed[id(call.made)] = self.node(call.args[0])
             return
+        if name == "__get__":
+            raise Unknown(f"{call.function.__self__.__name__} has no node")
         if name in ("sum", "mean"):
             made = self._reduced(name, call)
         else:
