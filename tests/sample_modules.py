@@ -1,5 +1,7 @@
 """Modules of all kinds, on two features: those whose calls the engine knows, and others."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -124,6 +126,42 @@ class ByShape(nn.Module):
 
     def forward(self, x):
         return self.layer(x) if x.shape[0] > 3 else -self.layer(x)
+
+
+class Convolutional(nn.Module):
+    """Two convolutions and both kinds of pooling on what are two features a sample."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.spread = nn.Linear(2, 2 * 6 * 5)
+        self.net = nn.Sequential(
+            nn.Unflatten(1, (2, 6, 5)),
+            nn.Conv2d(2, 3, 3, padding=options.get("dilation", 1), **options),
+            nn.ReLU(),
+            nn.AvgPool2d(2, stride=1),
+            nn.Conv2d(3, 4, 2, stride=2, bias=False),
+            nn.Tanh(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(4, 2),
+        )
+
+    def forward(self, x):
+        return self.net(self.spread(x))
+
+
+class Skipping(nn.Module):
+    """A convolution beside its input, joined by channels and added."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.join, self.last = nn.Conv2d(2, 1, 1), nn.Linear(4, 1)
+
+    def forward(self, x):
+        x = torch.cat([x, x * x], dim=1).reshape(-1, 1, 2, 2)
+        x = x + torch.relu(self.conv(x))
+        return self.last(self.join(torch.cat([x, torch.sin(x)], dim=1)).flatten(1))
 
 
 REWRITTEN = [

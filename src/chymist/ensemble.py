@@ -30,7 +30,7 @@ from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.recording import without_values
 from chymist.solvers import Solver
 from chymist.stacked import stacked_forward
-from chymist.training import Engine, Progress, choose, groups, train_groups
+from chymist.training import LARGE, Engine, Progress, choose, groups, train_groups
 
 __all__ = [
     "Ensemble",
@@ -46,6 +46,10 @@ __all__ = [
 
 Schedule = Callable[[int], Iterable[int]]
 """The steps at which to record, given the number of steps."""
+
+
+_MEASURED = 256
+"""Samples from which the memory of a forward pass is extrapolated."""
 
 
 def every(n: int = 1) -> Schedule:
@@ -178,14 +182,14 @@ class Ensemble:
         whole = self.spread(self.lanes.joined(arrays))
         _distinct(record, whole.lanes)
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
-        task = Task(
-            whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
-            solver, loss, x, y, steps, batch, due,
-        )  # fmt: skip
         saved = whole._saved_bytes(x)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
+        task = Task(
+            whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
+            solver, loss, x, y, steps, batch, due, one_by_one=activations > 2 * LARGE,
+        )  # fmt: skip
         held = max(activations, saved) + state
         path = choose(task, self.engine)
         by_kernel = path.tape is not None
@@ -203,8 +207,10 @@ class Ensemble:
         like = self._like()
         if isinstance(x, xr.DataArray):
             x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
-        x = x.to(like)
-        x = x[0] if x.ndim == 3 else x
+        x = (x[0] if x.ndim == 3 else x).to(like)
+        samples = len(x)
+        # As much a sample, however many there are.
+        x = x[:_MEASURED]
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}
         own = {p.untyped_storage().data_ptr() for p in first.values()}
         saved: dict[int, int] = {}
@@ -221,8 +227,9 @@ class Ensemble:
         ):
             # The outputs keep what is saved alive, so no two tensors count under one address.
             buffers = {n: b[:1] for n, b in self.buffers.items()}
-            out = stacked_forward(self.module, x.shape[-1])(first, buffers, x)
-        return float(sum(saved.values()) + out.numel() * out.element_size())
+            forward = stacked_forward(self.module, x.shape[-1], one_by_one=True)
+            out = forward(first, buffers, x)
+        return (sum(saved.values()) + out.numel() * out.element_size()) * samples / len(x)
 
 
 def initialise(

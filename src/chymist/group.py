@@ -16,7 +16,7 @@ from chymist.instruments import Instrument, Snapshot
 from chymist.keys import Key
 from chymist.lanes import Lanes
 from chymist.solvers import Solver
-from chymist.stacked import stacked_forward
+from chymist.stacked import Forward, stacked_forward
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ class Task:
     steps: int
     batch: int | None
     due: Mapping[Instrument, frozenset[int]]
+    one_by_one: bool = False
 
     @property
     def like(self) -> Tensor:
@@ -79,7 +80,7 @@ class Group:
         self.x, self.y = self.place(task.x), self.place(task.y)
         if self.y.ndim == 2 and self.x.ndim == 3:
             self.y = self.y.expand(len(self.rows), *self.y.shape)
-        self.predict = stacked_forward(task.module, self.x.shape[-1])
+        self.predict = self.forward()
         self.losses = self._losses(task.loss)
         self.numbers = {
             n: self._number(v) for n, v in task.solver.numbers().items() if v is not None
@@ -89,6 +90,15 @@ class Group:
         self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
         self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
         self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+
+    def forward(self, *, training: bool = False) -> Forward:
+        """Return the forward pass of stacked parameters."""
+        return stacked_forward(
+            self.task.module,
+            self.x.shape[-1],
+            training=training,
+            one_by_one=self.task.one_by_one,
+        )
 
     def place(self, value: xr.DataArray | Tensor) -> Tensor:
         """Lay a value out for this group's lanes; a named array is laid out once."""

@@ -2,9 +2,9 @@
 
 A module whose forward is made of linear layers, matrix products, functions that act element by
 element, and joins along the features is rewritten for stacked parameters: the calls it makes are
-recorded once, each linear layer becomes one batched matrix product. Every other module is
-vectorised by `torch.vmap`, which is slower but takes anything without randomness or data-dependent
-control flow.
+recorded once, each linear layer becomes one batched matrix product. Every other module without
+randomness or data-dependent control flow is vectorised by `torch.vmap`, or, where one network's
+operations are large enough, called for one lane after another.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ _ELEMENTWISE = {
 }  # fmt: skip
 
 
-def stacked_forward(module: nn.Module, features: int, *, training: bool = False) -> Forward:
+def stacked_forward(
+    module: nn.Module, features: int, *, training: bool = False, one_by_one: bool = False
+) -> Forward:
     """Return the forward pass of stacked copies of a module on inputs with so many features.
 
     The result is not to be shared between threads. With `training` its backward pass is faster, and
-    `torch.func` cannot transform it.
+    `torch.func` cannot transform it. With `one_by_one`, what cannot be rewritten is called for one
+    lane after another; otherwise `torch.vmap` takes all at once.
     """
     linear = _Linear.apply if training else _linear
-    return _rewritten(module, features, linear) or _vectorised(module)
+    rewritten = _rewritten(module, features, linear)
+    return rewritten or (_one_by_one(module) if one_by_one else _vectorised(module))
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -85,6 +89,29 @@ def _vectorised(module: nn.Module) -> Forward:
         in_dims = (0, 0 if buffers else None, 0 if x.ndim == 3 else None)
         out: Tensor = torch.vmap(one, in_dims=in_dims)(dict(parameters), dict(buffers), x)
         return out
+
+    return forward
+
+
+def _one_by_one(module: nn.Module) -> Forward:
+    module = copy.deepcopy(module)
+
+    def forward(
+        parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+    ) -> Tensor:
+        # Not by indexing, whose gradient is as large as the whole stack for every lane.
+        apart = {n: state.unbind(0) for n, state in {**parameters, **buffers}.items()}
+        lanes = len(next(iter(apart.values())))
+        return torch.stack(
+            [
+                functional_call(
+                    module,
+                    {n: states[lane] for n, states in apart.items()},
+                    (x[lane] if x.ndim == 3 else x,),
+                )
+                for lane in range(lanes)
+            ]
+        )
 
     return forward
 

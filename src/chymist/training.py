@@ -26,12 +26,13 @@ from chymist.group import Group, Part, Task
 from chymist.native import run as native
 from chymist.native.build import NoKernel, one_thread_a_product
 from chymist.native.tape import Tape, Unknown
-from chymist.stacked import stacked_forward
 
 Progress = Callable[[int, int], None]
 Engine = Literal["auto", "native", "stacked"]
 CACHE = 6 * 2**20
 """Bytes a group should hold; 4 to 8 MiB were the best measured, on cores with 2 MiB of L2 cache."""
+LARGE = 2**18
+"""Bytes that a network keeps for its backward pass from which `torch.vmap` saves nothing."""
 BY_KERNEL = 4
 """Times as many bytes when the kernel trains, which has one lane in the cache at a time."""
 WORTH_SPLITTING = 2**19
@@ -194,7 +195,7 @@ def _train_by_autograd(group: Group, report: Callable[[int], None]) -> Part:
     task = group.task
     parameters = {n: p.detach().requires_grad_() for n, p in group.fixed.items()}
     leaves = list(parameters.values())
-    forward = stacked_forward(task.module, group.x.shape[-1], training=True)
+    forward = group.forward(training=True)
     state = task.solver.start(_updated(group))
     for step in range(task.steps + 1):
         x, y = group.batches.take(step, group.x, group.y) if group.batches else (group.x, group.y)

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_modules import REWRITTEN, VECTORISED, Constant
+from sample_modules import REWRITTEN, VECTORISED, Constant, Convolutional, Skipping
 from small_networks import F64, RNG, SOLVERS, X, Y, loss, named, networks, weights
 from torch import nn
 from torch.nn import functional
@@ -63,6 +63,12 @@ class Inner(nn.Module):
         return inner + torch.relu(inner) * torch.tanh(inner)
 
 
+class PaddedPool(nn.Sequential):
+    def __init__(self):
+        pool = nn.MaxPool2d(2, padding=1)
+        super().__init__(nn.Linear(2, 4), nn.Unflatten(1, (1, 2, 2)), pool, nn.Flatten())
+
+
 LOSSES = {
     "half squared": mean_squared_error,
     "mse": functional.mse_loss,
@@ -91,7 +97,7 @@ def both(ensemble, *args, rtol=1e-9, **kwargs):
     return runs[0]
 
 
-@pytest.mark.parametrize("module", [*REWRITTEN, Gated, Inner])
+@pytest.mark.parametrize("module", [*REWRITTEN, Gated, Inner, Convolutional, Skipping])
 def test_modules_train_as_by_autograd(module):
     # Its own start keeps a network of steep sines from turning rounding into another path.
     start = siren_start if isinstance(module(), Siren) else None
@@ -212,11 +218,23 @@ class Own(GradientDescent):
     [
         ({"model": "layer-norm"}, "layer_norm has no node"),
         ({"solver": Own(0.1)}, "the update rule Own"),
+        (
+            {"module": partial(Convolutional, padding_mode="circular")},
+            "pad has no node",
+        ),
+        (
+            {"module": partial(Convolutional, dilation=2)},
+            "conv2d that is dilated, grouped or not square",
+        ),
+        ({"module": PaddedPool}, "max_pool2d with padding"),
     ],
 )
 def test_what_it_does_not_know_goes_the_other_way_and_says_why(change, why):
     ensemble = networks(change.get("model", "mlp"))
-    args = change.get("solver", GradientDescent(0.1)), samples(X), samples(Y)
+    if "module" in change:
+        ensemble = Bench("s", "e", (0, 1)).networks(change["module"])
+    outputs = ensemble.predict(samples(X)).sizes["feature"]
+    args = change.get("solver", GradientDescent(0.1)), samples(X), samples(np.ones((13, outputs)))
     assert ensemble.train(*args, steps=3, record={}).path == f"PyTorch operations: {why}"
     with pytest.raises(ValueError, match=f"the compiled kernel cannot train this: {why}"):
         replace(ensemble, engine="native").train(*args, steps=3, record={})

@@ -234,4 +234,4 @@ def _strided(data: Tensor) -> tuple[Tensor, int]:
     return (data[0] if data.ndim == 3 else data).contiguous(), 0
 
 
-assert LAYOUT.itemsize == 72, "the kernel's Node has 72 bytes"  # noqa: S101
+assert LAYOUT.itemsize == 112, "the kernel's Node has 112 bytes"  # noqa: S101

@@ -45,7 +45,8 @@ enum {
     LINEAR, MATMUL, CAT,
     ADD, SUB, MUL,
     SCALE, SHIFT, TANH, RELU, SIGMOID, SIN, COS, GELU, SILU, EXP, ABS, SQUARE,
-    SUM_COLUMNS, SUM_ALL, MEAN_ALL, CROSS_ENTROPY
+    SUM_COLUMNS, SUM_ALL, MEAN_ALL, CROSS_ENTROPY,
+    CONVOLUTION, MAX_POOL, AVERAGE_POOL
 };
 enum { DESCENT, MOMENTUM, NESTEROV, ADAM };
 
@@ -57,7 +58,10 @@ typedef struct {
     int32_t needed;      /* whether its gradient is needed */
     int32_t fixed;       /* depends on no parameter: evaluated once a visit with a full batch */
     int32_t pad;
+    int32_t image[8];    /* of a picture's node: channels, height, width of the input and of the
+                            output's pixels height, width; then kernel's side, stride, padding */
     int64_t value, grad; /* places in the workspace; parameters: in a lane's row */
+    int64_t scratch;     /* place in the workspace for what this node alone needs */
     double k;
 } Node;
 
@@ -130,6 +134,75 @@ static double sum(const REAL *v, ptrdiff_t size) {
 
 /* What is read at i and written at i may be one place: some nodes lie where their input lay. */
 #define ALONE _Pragma("GCC ivdep")
+/* Which of a row's outputs see a pixel of the input at an offset: from *low to below *high. */
+static void seen(const Node *n, int offset, int *low, int *high) {
+    const int width = n->image[2], wide = n->image[4], stride = n->image[6];
+    const int first = n->image[7] - offset, beyond = width + first;
+    *low = first > 0 ? (first + stride - 1) / stride : 0;
+    *high = beyond > 0 ? (beyond + stride - 1) / stride : 0;
+    if (*high > wide) *high = wide;
+    if (*low > *high) *low = *high;
+}
+
+/* Patches of one picture as columns, (channel, dy, dx) x (y, x): convolution is then a product. */
+static void patches(const Node *n, const REAL *picture, REAL *columns) {
+    const int channels = n->image[0], height = n->image[1], width = n->image[2];
+    const int high = n->image[3], wide = n->image[4];
+    const int side = n->image[5], stride = n->image[6], padding = n->image[7];
+    for (int c = 0; c < channels; c++)
+        for (int dy = 0; dy < side; dy++)
+            for (int dx = 0; dx < side; dx++) {
+                int low, end;
+                seen(n, dx, &low, &end);
+                for (int y = 0; y < high; y++, columns += wide) {
+                    const int from = y * stride - padding + dy;
+                    if (from < 0 || from >= height) {
+                        memset(columns, 0, sizeof(REAL) * wide);
+                        continue;
+                    }
+                    const REAL *row = picture + ((ptrdiff_t)c * height + from) * width;
+                    row += dx - padding;
+                    for (int x = 0; x < low; x++) columns[x] = 0;
+                    if (stride == 1) for (int x = low; x < end; x++) columns[x] = row[x];
+                    else for (int x = low; x < end; x++) columns[x] = row[x * stride];
+                    for (int x = end; x < wide; x++) columns[x] = 0;
+                }
+            }
+}
+
+/* The gradient of `patches`: adds each column's entries to the pixels that they came from. */
+static void unpatch(const Node *n, const REAL *columns, REAL *picture) {
+    const int channels = n->image[0], height = n->image[1], width = n->image[2];
+    const int high = n->image[3], wide = n->image[4];
+    const int side = n->image[5], stride = n->image[6], padding = n->image[7];
+    for (int c = 0; c < channels; c++)
+        for (int dy = 0; dy < side; dy++)
+            for (int dx = 0; dx < side; dx++) {
+                int low, end;
+                seen(n, dx, &low, &end);
+                for (int y = 0; y < high; y++, columns += wide) {
+                    const int from = y * stride - padding + dy;
+                    if (from < 0 || from >= height) continue;
+                    REAL *row = picture + ((ptrdiff_t)c * height + from) * width;
+                    row += dx - padding;
+                    if (stride == 1) for (int x = low; x < end; x++) row[x] += columns[x];
+                    else for (int x = low; x < end; x++) row[x * stride] += columns[x];
+                }
+            }
+}
+
+/* The place, in the input's channel, of what a window of pixels gives: the first largest. */
+static int largest(const Node *n, const REAL *channel, int y, int x) {
+    const int width = n->image[2], side = n->image[5], stride = n->image[6];
+    int best = y * stride * width + x * stride;
+    for (int dy = 0; dy < side; dy++)
+        for (int dx = 0; dx < side; dx++) {
+            const int at = (y * stride + dy) * width + x * stride + dx;
+            if (channel[at] > channel[best] || isnan(channel[at])) best = at;
+        }
+    return best;
+}
+
 #define EACH(expression)                                                     \
     do {                                                                     \
         ALONE for (ptrdiff_t i = 0; i < size; i++) out[i] = (expression);    \
@@ -174,6 +247,39 @@ static void evaluate(const Lane *lane, int index) {
             else if (n->op == SUB) for (ptrdiff_t c = 0; c < cols; c++) o[c] = u[c] - v[c * across];
             else for (ptrdiff_t c = 0; c < cols; c++) o[c] = u[c] * v[c * across];
         }
+        break;
+    }
+    case CONVOLUTION: {
+        const REAL *bias = n->in[2] < 0 ? NULL : value(lane, n->in[2]);
+        const int pixels = n->image[3] * n->image[4], made = (int)cols / pixels;
+        const int taken = n->image[0] * n->image[5] * n->image[5];
+        REAL *columns = lane->workspace + n->scratch;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            REAL *o = out + r * cols;
+            for (int c = 0; bias && c < made; c++)
+                for (int i = 0; i < pixels; i++) o[c * pixels + i] = bias[c];
+            patches(n, a + r * na->cols, columns);
+            product(lane, 'N', 'N', made, pixels, taken, b, taken, columns, pixels, bias != NULL, o);
+        }
+        break;
+    }
+    case MAX_POOL: case AVERAGE_POOL: {
+        const int channels = n->image[0], area = n->image[1] * n->image[2], side = n->image[5];
+        for (ptrdiff_t r = 0; r < rows * channels; r++)
+            for (int y = 0; y < n->image[3]; y++)
+                for (int x = 0; x < n->image[4]; x++, out++) {
+                    const REAL *channel = a + r * area;
+                    if (n->op == MAX_POOL) {
+                        *out = channel[largest(n, channel, y, x)];
+                        continue;
+                    }
+                    REAL total = 0;
+                    for (int dy = 0; dy < side; dy++)
+                        for (int dx = 0; dx < side; dx++)
+                            total += channel[(y * n->image[6] + dy) * n->image[2] +
+                                             x * n->image[6] + dx];
+                    *out = total / (REAL)(side * side);
+                }
         break;
     }
     case SCALE: EACH(k * a[i]); break;
@@ -277,6 +383,46 @@ static void propagate(const Lane *lane, int index) {
                 if (da && times) da[i] = (n->adds[0] ? da[i] : 0) + d[i] * b[j];
                 if (db) db[j] += times ? d[i] * a[i] : n->op == SUB ? -d[i] : d[i];
             }
+        break;
+    }
+    case CONVOLUTION: {
+        REAL *dbias = n->in[2] >= 0 && lane->tape->nodes[n->in[2]].needed ? grad(lane, n->in[2]) : NULL;
+        const int pixels = n->image[3] * n->image[4], made = (int)cols / pixels;
+        const int taken = n->image[0] * n->image[5] * n->image[5];
+        REAL *columns = lane->workspace + n->scratch;
+        if (dbias && !n->adds[2]) memset(dbias, 0, sizeof(REAL) * made);
+        if (da && !n->adds[0]) memset(da, 0, sizeof(REAL) * rows * na->cols);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const REAL *dr = d + r * cols;
+            for (int c = 0; dbias && c < made; c++) dbias[c] += (REAL)sum(dr + c * pixels, pixels);
+            if (db) {
+                patches(n, a + r * na->cols, columns);
+                product(lane, 'N', 'T', made, taken, pixels, dr, pixels, columns, pixels,
+                        n->adds[1] || r > 0, db);
+            }
+            if (da) {
+                product(lane, 'T', 'N', taken, pixels, made, b, taken, dr, pixels, 0, columns);
+                unpatch(n, columns, da + r * na->cols);
+            }
+        }
+        break;
+    }
+    case MAX_POOL: case AVERAGE_POOL: {
+        const int channels = n->image[0], area = n->image[1] * n->image[2], side = n->image[5];
+        if (!n->adds[0]) memset(da, 0, sizeof(REAL) * rows * na->cols);
+        for (ptrdiff_t r = 0; r < rows * channels; r++)
+            for (int y = 0; y < n->image[3]; y++)
+                for (int x = 0; x < n->image[4]; x++, d++) {
+                    REAL *to = da + r * area;
+                    if (n->op == MAX_POOL) {
+                        to[largest(n, a + r * area, y, x)] += *d;
+                        continue;
+                    }
+                    for (int dy = 0; dy < side; dy++)
+                        for (int dx = 0; dx < side; dx++)
+                            to[(y * n->image[6] + dy) * n->image[2] + x * n->image[6] + dx] +=
+                                *d / (REAL)(side * side);
+                }
         break;
     }
     case SCALE: BACK(k * d[i]); break;

@@ -19,19 +19,31 @@ from chymist.recording import ROWS, Call, record, record_module
 OPERATIONS = (
     "input", "target", "parameter", "buffer", "linear", "matmul", "cat", "add", "sub", "mul",
     "scale", "shift", "tanh", "relu", "sigmoid", "sin", "cos", "gelu", "silu", "exp", "abs",
-    "square", "sum_columns", "sum_all", "mean_all", "cross_entropy",
+    "square", "sum_columns", "sum_all", "mean_all", "cross_entropy", "convolution", "max_pool",
+    "average_pool",
 )  # fmt: skip
 """In the kernel's order."""
 _UNARY = {"tanh", "relu", "sigmoid", "sin", "cos", "gelu", "silu", "exp", "abs", "square"}
 _BY_OUTPUT = {"tanh", "relu", "sigmoid"}
 """Their gradient needs the output alone: they may lie where their input lay."""
-_KEEP_NOTHING = {"linear", "matmul", "cat", "add", "sub", "scale", "shift"}
+_KEEP_NOTHING = {"linear", "matmul", "cat", "add", "sub", "scale", "shift", "convolution"}
 """Their gradient does not need the output: it may be overwritten."""
+_POOLS = {
+    "max_pool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
+    "avg_pool2d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad",
+                   "divisor_override"),
+}  # fmt: skip
+"""Their arguments after the first."""
+_PLAIN_POOL = {
+    "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False,
+    "divisor_override": None,
+}  # fmt: skip
 SAMPLES = 0
 """Number of rows of what has one row a sample."""
 LAYOUT = np.dtype(
     [("op", "i4"), ("uses", "i4", 3), ("adds", "i4", 3), ("rows", "i4"), ("cols", "i4"),
-     ("needed", "i4"), ("fixed", "i4"), ("pad", "i4"), ("value", "i8"), ("grad", "i8"), ("k", "f8")]
+     ("needed", "i4"), ("fixed", "i4"), ("pad", "i4"), ("image", "i4", 8), ("value", "i8"),
+     ("grad", "i8"), ("scratch", "i8"), ("k", "f8")]
 )  # fmt: skip
 """A node as the kernel reads it."""
 _ALIGNED = 16
@@ -51,6 +63,7 @@ class Node:
     cols: int = 1
     k: float = 0.0
     place: int = 0
+    image: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,13 @@ class Tape:
 
     def flops(self, samples: int) -> int:
         """Floating-point operations of a step's matrix products, about."""
-        products = (n for n in self.nodes if n.op in ("linear", "matmul"))
-        return sum(6 * samples * n.cols * self.nodes[n.uses[0]].cols for n in products)
+        total = 0
+        for node in self.nodes:
+            if node.op in ("linear", "matmul"):
+                total += 6 * samples * node.cols * self.nodes[node.uses[0]].cols
+            if node.op == "convolution":
+                total += 6 * samples * node.cols * _patch(node)
+        return total
 
     def laid_out(self, samples: int, parameters: int, moved: bool) -> tuple[np.ndarray, int]:
         """Return the nodes as the kernel reads them, and the size of its workspace in numbers.
@@ -98,6 +116,10 @@ class Tape:
                 continue
             if node.op in ("input", "target") and not moved:
                 continue
+            row["image"][: len(node.image)] = node.image
+            if node.op == "convolution":
+                row["scratch"] = end
+                end += _aligned(_patch(node) * node.image[3] * node.image[4])
             first = node.uses[0] if node.uses else 0
             if (
                 node.op in _BY_OUTPUT
@@ -122,6 +144,11 @@ class Tape:
         return table, end
 
 
+def _patch(node: Node) -> int:
+    """Inputs of one output pixel of a convolution."""
+    return node.image[0] * node.image[5] ** 2
+
+
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
 
@@ -143,9 +170,11 @@ def network_tape(
     builder = _Builder()
     builder.known[id(recording.inputs[0])] = builder.add(Node("input", cols=features))
     for name, tensor in states.items():
-        if tensor.ndim <= 2:
+        if tensor.ndim in (0, 1, 2, 4):
             op, place = ("parameter", places[name]) if name in places else ("buffer", buffers[name])
-            rows, cols = (1, 1, *tensor.shape)[-2:]
+            # The weights of a convolution are a matrix too: one row an output channel.
+            matrix = tensor.flatten(1) if tensor.ndim == 4 else tensor
+            rows, cols = (1, 1, *matrix.shape)[-2:]
             builder.static.add(len(builder.nodes))
             builder.known[id(tensor)] = builder.add(Node(op, (), rows, cols, place=place))
     for call in recording.calls:
@@ -211,12 +240,20 @@ class _Builder:
             raise Unknown("a value of which the tape has no record")
         return self.known[id(tensor)]
 
-    def make(self, op: str, *uses: int, rows: int = SAMPLES, cols: int = 0, k: float = 0.0) -> int:
+    def make(
+        self,
+        op: str,
+        *uses: int,
+        rows: int = SAMPLES,
+        cols: int = 0,
+        k: float = 0.0,
+        image: tuple[int, ...] = (),
+    ) -> int:
         """Add a node; its shape is that of its first input unless given."""
         first = self.nodes[uses[0]]
         if uses[0] in self.static:
             raise Unknown(f"{op} of parameters alone")
-        return self.add(Node(op, uses, rows or first.rows, cols or first.cols, k))
+        return self.add(Node(op, uses, rows or first.rows, cols or first.cols, k, image=image))
 
     def lower(self, call: Call) -> None:
         """Add the nodes of one call.
@@ -228,6 +265,14 @@ class _Builder:
         options = {n: v for n, v in call.options.items() if not _default(name, n, v)}
         if name == "__get__" and call.function.__self__ in (Tensor.T, Tensor.mT):
             self.transposed[id(call.made)] = self.node(call.args[0])
+            return
+        if name in ("reshape", "view", "flatten", "unflatten"):
+            # A sample's numbers stay in their order.
+            before, after = call.args[0], call.made
+            node = self.node(before)
+            if node in self.static or before.shape[0] != ROWS or after.shape[:1] != (ROWS,):
+                raise Unknown(f"{name} that mixes samples")
+            self.known[id(after)] = node
             return
         if name == "__get__":
             raise Unknown(f"{call.function.__self__.__name__} has no node")
@@ -243,6 +288,8 @@ class _Builder:
         name = {"div": "true_divide", "absolute": "abs"}.get(name, name)
         if name in _UNARY and len(args) == 1:
             return self.make(name, self.node(args[0]))
+        if name in ("linear", "matmul", "cross_entropy") and args[0].ndim != 2:
+            raise Unknown(f"{name} of what is not a matrix")
         match name, args:
             case "linear", (x, weight, *bias):
                 bias = [b for b in (*bias, options.get("bias")) if b is not None]
@@ -254,7 +301,10 @@ class _Builder:
             case "matmul", (x, right):
                 uses = [self.node(x), self.node(right)]
                 return self._product("matmul", uses, self.nodes[uses[1]].cols)
-            case "cat", (parts, *_) if (*args[1:], options.get("dim"))[0] in (-1, 1):
+            case "cat", (parts, *_) if (*args[1:], options.get("dim"))[0] in (
+                1,
+                1 - parts[0].ndim,
+            ):
                 whole = self.node(parts[0])
                 for part in map(self.node, parts[1:]):
                     if part in self.static:
@@ -262,6 +312,10 @@ class _Builder:
                     cols = self.nodes[whole].cols + self.nodes[part].cols
                     whole = self.make("cat", whole, part, cols=cols)
                 return whole
+            case "conv2d", (x, weight, bias, *geometry):
+                return self._convolution(x, weight, bias, *geometry)
+            case (("max_pool2d" | "avg_pool2d"), (x, *geometry)):
+                return self._pool(name, x, geometry, options)
             case "neg", (x,):
                 return self.make("scale", self.node(x), k=-1.0)
             case "pow", (x, 2 | 2.0):
@@ -282,8 +336,42 @@ class _Builder:
                 a, b = self.node(x), self.node(y)
                 if not {a, b} & self.static and x.ndim != y.ndim:
                     raise Unknown(f"{name} of a vector and a matrix")
+                if max(x.ndim, y.ndim) > 2 and x.shape != y.shape:
+                    raise Unknown(f"{name} of these shapes")
                 return self._both(name, a, b)
         raise Unknown(f"{name or 'a call'} has no node")
+
+    def _convolution(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None,
+        stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+    ) -> int:  # fmt: skip
+        stride, padding, dilation = _one(stride), _one(padding), _one(dilation)
+        made, channels, side, across = weight.shape
+        if x.ndim != 4 or dilation != 1 or groups != 1 or side != across:
+            raise Unknown("conv2d that is dilated, grouped or not square")
+        high, wide = (1 + (n + 2 * padding - side) // stride for n in x.shape[2:])
+        image = (channels, x.shape[2], x.shape[3], high, wide, side, stride, padding)
+        uses = [self.node(t) for t in (x, weight, bias) if t is not None]
+        if any(u not in self.static for u in uses[1:]):
+            raise Unknown("conv2d with weights that depend on samples")
+        return self.make("convolution", *uses, cols=made * high * wide, image=image)
+
+    def _pool(
+        self, name: str, x: Tensor, geometry: Sequence[Any], options: Mapping[str, Any]
+    ) -> int:
+        given = dict(zip(_POOLS[name], geometry, strict=False)) | dict(options)
+        side = _one(given.pop("kernel_size"))
+        stride = _one(given.pop("stride", None) or side)
+        # Without padding it does not matter whether padding is counted.
+        given.pop("count_include_pad", None)
+        odd = [n for n, v in given.items() if v not in (_PLAIN_POOL[n], (_PLAIN_POOL[n],) * 2)]
+        if x.ndim != 4 or odd:
+            raise Unknown(f"{name} with {', '.join(odd) or 'other than four dimensions'}")
+        channels, height, width = x.shape[1:]
+        high, wide = (1 + (n - side) // stride for n in (height, width))
+        image = (channels, height, width, high, wide, side, stride, 0)
+        op = "max_pool" if name == "max_pool2d" else "average_pool"
+        return self.make(op, self.node(x), cols=channels * high * wide, image=image)
 
     def _product(self, op: str, uses: Sequence[int], cols: int) -> int:
         if any(u not in self.static for u in uses[1:]):
@@ -338,6 +426,14 @@ class _Builder:
         raise Unknown(f"{name} over samples alone")
 
 
+def _one(value: Any) -> int:
+    """Return the number that holds for both axes of pixels."""
+    sides = set(value) if isinstance(value, tuple | list) else {value}
+    if len(sides) != 1 or not isinstance(next(iter(sides)), int):
+        raise Unknown("pixels treated otherwise along one axis")
+    return int(sides.pop())
+
+
 def _default(name: str, option: str, value: Any) -> bool:
     """Whether an option of a call says what the node does anyway."""
     usual = {
@@ -345,7 +441,7 @@ def _default(name: str, option: str, value: Any) -> bool:
         "reduce": None, "reduction": "mean", "ignore_index": -100, "label_smoothing": 0.0,
         "keepdim": False, "dtype": None,
     }  # fmt: skip
-    if (name, option) in (("linear", "bias"), ("cat", "dim")):
+    if name in _POOLS or (name, option) in (("linear", "bias"), ("cat", "dim")):
         return True
     return option in usual and value == usual[option]
 
