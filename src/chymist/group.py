@@ -70,11 +70,7 @@ class Group:
         self.flat = torch.cat(
             [p[self.pick].reshape(len(self.rows), -1) for p in task.parameters.values()], dim=1
         )
-        pieces = torch.split(self.flat, [s.numel() for s in self.shapes.values()], dim=1)
-        self.fixed = {
-            n: piece.view(-1, *shape)
-            for (n, shape), piece in zip(self.shapes.items(), pieces, strict=True)
-        }
+        self.fixed = self.split(self.flat)
         self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
         self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
         self.x, self.y = self.place(task.x), self.place(task.y)
@@ -90,6 +86,12 @@ class Group:
         self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
         self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
         self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+
+    def split(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return views of rows like `flat` under the parameters' names and in their shapes."""
+        pieces = torch.split(rows, [s.numel() for s in self.shapes.values()], dim=1)
+        named = zip(self.shapes.items(), pieces, strict=True)
+        return {n: piece.view(-1, *shape) for (n, shape), piece in named}
 
     def forward(self, *, training: bool = False) -> Forward:
         """Return the forward pass of stacked parameters."""

@@ -41,10 +41,14 @@ WORTH_SPLITTING = 2**19
 
 @dataclass(frozen=True)
 class Path:
-    """The way a training goes, and why: by the kernel if there is a tape."""
+    """The way a training goes, and why: by the kernel if there is a tape.
+
+    Without one the kernel may still take the steps, from gradients of PyTorch.
+    """
 
     tape: Tape | None
     why: str
+    kernel_steps: bool = False
 
     def __str__(self) -> str:
         """One line for a log."""
@@ -70,7 +74,7 @@ def choose(task: Task, engine: Engine = "auto") -> Path:
     except (NoKernel, Unknown) as error:
         if engine == "native":
             raise ValueError(f"the compiled kernel cannot train this: {error}") from error
-        return Path(None, str(error))
+        return Path(None, str(error), native.knows_rule(task))
 
 
 def groups(
@@ -111,7 +115,10 @@ def train_groups(
         with _without_denormals(task):
             if path.tape:
                 return native.train(group, path.tape, report, stop)
-            return _train_by_autograd(group, report)
+            if path.kernel_steps:
+                steps = native.Steps(group, stop)
+                return _train_by_autograd(group, report, steps.step)
+            return _train_by_autograd(group, report, _solver_steps(group))
 
     def show() -> None:
         progress(sum(done) // len(done), task.steps)
@@ -187,7 +194,9 @@ def _without_denormals(task: Task) -> Any:
 
 
 @torch.enable_grad()
-def _train_by_autograd(group: Group, report: Callable[[int], None]) -> Part:
+def _train_by_autograd(
+    group: Group, report: Callable[[int], None], update: Callable[[int, Tensor], None]
+) -> Part:
     """Train all lanes of a group at once; one backward pass of the summed losses is all of theirs.
 
     A parameter that the loss does not depend on gets the gradient zero.
@@ -196,7 +205,6 @@ def _train_by_autograd(group: Group, report: Callable[[int], None]) -> Part:
     parameters = {n: p.detach().requires_grad_() for n, p in group.fixed.items()}
     leaves = list(parameters.values())
     forward = group.forward(training=True)
-    state = task.solver.start(_updated(group))
     for step in range(task.steps + 1):
         x, y = group.batches.take(step, group.x, group.y) if group.batches else (group.x, group.y)
         prediction = forward(parameters, group.buffers, x)
@@ -204,34 +212,34 @@ def _train_by_autograd(group: Group, report: Callable[[int], None]) -> Part:
         total = losses.sum()
         if not math.isfinite(total.item()):
             group.mark(torch.isfinite(losses.detach()), step)
-        known = (
-            {} if group.batches else {"prediction": prediction.detach(), "loss": losses.detach()}
-        )
-        group.record(step, **known)
+        known = {"prediction": prediction.detach(), "loss": losses.detach()}
+        group.record(step, **({} if group.batches else known))
         if step < task.steps:
             gradients = torch.autograd.grad(
                 total, leaves, allow_unused=True, materialize_grads=True
             )
-            _update(group, state, gradients, step)
+            update(step, torch.cat([g.reshape(len(g), -1) for g in gradients], dim=1))
+            del gradients
         del prediction, losses, total, known
         report(step)
     return group.part()
 
 
-def _updated(group: Group) -> dict[str, Tensor]:
-    """The parameters as the solver sees them: all in one where it acts element by element."""
-    return {"": group.flat} if group.task.solver.elementwise else group.fixed
+def _solver_steps(group: Group) -> Callable[[int, Tensor], None]:
+    """Return the update by the solver itself, from rows of gradients.
 
-
-@torch.no_grad()
-def _update(group: Group, state: dict[str, Any], gradients: Sequence[Tensor], step: int) -> None:
+    It sees all parameters in one where it acts element by element.
+    """
     solver = group.task.solver
-    before = group.flat.clone() if group.some_dead else None
-    named = (
-        {"": torch.cat([g.reshape(len(g), -1) for g in gradients], dim=1)}
-        if solver.elementwise
-        else dict(zip(group.fixed, gradients, strict=True))
-    )
-    solver.update(_updated(group), named, state, step, group.numbers)
-    if before is not None:
-        group.flat.copy_(torch.where(group.alive.unsqueeze(1), group.flat, before))
+    updated = {"": group.flat} if solver.elementwise else group.fixed
+    state = solver.start(updated)
+
+    @torch.no_grad()
+    def update(step: int, gradients: Tensor) -> None:
+        before = group.flat.clone() if group.some_dead else None
+        named = {"": gradients} if solver.elementwise else group.split(gradients)
+        solver.update(updated, named, state, step, group.numbers)
+        if before is not None:
+            group.flat.copy_(torch.where(group.alive.unsqueeze(1), group.flat, before))
+
+    return update

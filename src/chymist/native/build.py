@@ -53,7 +53,7 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL:
     except (OSError, subprocess.SubprocessError) as error:
         raise NoKernel(f"{compiler} did not build it: {error}") from error
     library.node_size.restype = ctypes.c_int64
-    for name in ("train", "predict", "learn"):
+    for name in ("train", "predict", "learn", "step"):
         getattr(library, name).restype = None
     return library
 

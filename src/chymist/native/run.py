@@ -14,7 +14,7 @@ import xarray as xr
 from torch import Tensor
 
 from chymist.group import Group, Part, Task
-from chymist.native.build import kernel, matrix_product
+from chymist.native.build import NoKernel, kernel, matrix_product
 from chymist.native.tape import LAYOUT, Tape, Unknown, network_tape, offsets, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
@@ -70,6 +70,16 @@ def _without_lanes(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     ):
         raise Unknown("it has a number for each lane")
     return loss
+
+
+def knows_rule(task: Task) -> bool:
+    """Whether the kernel can take the steps, though not find the gradients."""
+    try:
+        _rule(task.solver)
+        kernel(task.like.dtype)
+    except (NoKernel, Unknown):
+        return False
+    return task.like.device.type == "cpu"
 
 
 def _rule(solver: Solver) -> tuple[int, tuple[str, ...]]:
@@ -131,51 +141,26 @@ def _train_by_halves(group: Group, machine: _Machine, report: Callable[[int], No
         report(step)
 
 
-class _Machine:
-    """The kernel with one group's tensors."""
+class Steps:
+    """The kernel's update rule on one group's rows, from gradients found elsewhere."""
 
-    def __init__(self, group: Group, tape: Tape, stop: np.ndarray) -> None:
-        task, lanes = group.task, len(group.rows)
+    def __init__(self, group: Group, stop: np.ndarray) -> None:
+        lanes, like = len(group.rows), group.flat
         self.group = group
-        like = group.flat
         self.kernel = kernel(like.dtype)
-        self.whole = task.batch is None
-        self.samples = task.batch or group.x.shape[-2]
-        self.flops = tape.flops(self.samples)
-        self.kept: list[Any] = [stop]
-        parameters = group.flat.shape[1]
-        table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
-        buffers = [b.reshape(lanes, -1) for b in group.buffers.values()]
-        held = torch.cat(buffers, dim=1).contiguous() if buffers else like.new_empty(lanes, 0)
-        solver, names = _rule(task.solver)
+        self.kept: list[Any] = []
+        self.diverged_at = torch.full((lanes,), -1, dtype=torch.int64)
+        solver, names = _rule(group.task.solver)
         numbers = torch.zeros(lanes, 4, dtype=torch.float64)
         for column, name in enumerate(names):
             numbers[:, column] = torch.as_tensor(group.numbers[name], dtype=torch.float64)
-        moments = [torch.zeros_like(like) for _ in range(task.solver.moments)] + [None, None]
-        x, x_stride = _strided(group.x)
-        y, y_stride = _strided(group.y)
-        self.losses = like.new_zeros(lanes)
-        output = table[tape.prediction]
-        self.predictions = like.new_zeros(lanes, int(output["rows"]), int(output["cols"]))
-        self.diverged_at = torch.full((lanes,), -1, dtype=torch.int64)
-        self.tape = _Tape(
-            nodes=self._at(table), count=len(table), prediction=tape.prediction,
-            samples=group.x.shape[-2], batch=task.batch or 0, parameters=parameters,
-            buffers=held.shape[1], solver=solver, gemm=matrix_product(like.dtype),
-        )  # fmt: skip
-        # By halves every lane's activations wait for the loss; in visits all use one place.
-        apart = 0 if tape.judged else size
-        workspace = torch.empty(size + apart * (group.count - 1) + 64, dtype=like.dtype)
-        # Rows of vectors begin at a cache line's start.
-        skip = (-workspace.data_ptr() % 64) // workspace.element_size()
-        stream = np.asarray(group.batches.stream if group.batches else [0] * lanes, dtype=np.int64)
+        moments = [torch.zeros_like(like) for _ in range(group.task.solver.moments)]
+        moments += [None, None]  # type: ignore[list-item]
+        self.tape = _Tape(parameters=like.shape[1], solver=solver)
         self.visited = _Visit(
-            lanes=group.count, x=self._at(x), y=self._at(y), x_stride=x_stride, y_stride=y_stride,
-            parameters=self._at(like), moment1=self._at(moments[0]), moment2=self._at(moments[1]),
-            buffers=self._at(held), stream=self._at(stream), numbers=self._at(numbers),
-            losses=self._at(self.losses), predictions=self._at(self.predictions),
+            lanes=group.count, parameters=self._at(like), numbers=self._at(numbers),
+            moment1=self._at(moments[0]), moment2=self._at(moments[1]),
             diverged_at=self._at(self.diverged_at), stop=self._at(stop),
-            workspace=self._at(workspace) + skip * workspace.element_size(), workspace_stride=apart,
         )  # fmt: skip
 
     def _at(self, values: Tensor | np.ndarray | None) -> int:
@@ -184,6 +169,66 @@ class _Machine:
             return 0
         self.kept.append(values)
         return values.data_ptr() if isinstance(values, Tensor) else values.ctypes.data
+
+    def step(self, step: int, gradients: Tensor) -> None:
+        """Do update number step + 1 of all lanes that are alive, from rows of gradients."""
+        if self.group.some_dead:
+            self.diverged_at[~self.group.alive] = step
+        self._call("step", step, gradients)
+
+    def _call(self, function: str, step: int, gradients: Tensor) -> None:
+        gradients = gradients.contiguous()
+        self.visited.first, self.visited.gradients = step, gradients.data_ptr()
+        getattr(self.kernel, function)(ctypes.byref(self.tape), ctypes.byref(self.visited))
+        self._pad(self.group.flat)
+
+    def _pad(self, *tensors: Tensor) -> None:
+        """Make the padding of a single lane its copy."""
+        if self.group.count < len(self.group.rows):
+            for rows in tensors:
+                rows[1:] = rows[:1]
+
+
+class _Machine(Steps):
+    """The kernel with one group's network, data and rule."""
+
+    def __init__(self, group: Group, tape: Tape, stop: np.ndarray) -> None:
+        super().__init__(group, stop)
+        task, lanes = group.task, len(group.rows)
+        like = group.flat
+        self.whole = task.batch is None
+        self.samples = task.batch or group.x.shape[-2]
+        self.flops = tape.flops(self.samples)
+        parameters = group.flat.shape[1]
+        table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
+        buffers = [b.reshape(lanes, -1) for b in group.buffers.values()]
+        held = torch.cat(buffers, dim=1).contiguous() if buffers else like.new_empty(lanes, 0)
+        x, x_stride = _strided(group.x)
+        y, y_stride = _strided(group.y)
+        self.losses = like.new_zeros(lanes)
+        output = table[tape.prediction]
+        self.predictions = like.new_zeros(lanes, int(output["rows"]), int(output["cols"]))
+        self.tape.nodes, self.tape.count = self._at(table), len(table)
+        self.tape.prediction, self.tape.gemm = tape.prediction, matrix_product(like.dtype)
+        self.tape.samples, self.tape.batch = group.x.shape[-2], task.batch or 0
+        self.tape.buffers = held.shape[1]
+        # By halves every lane's activations wait for the loss; in visits all use one place.
+        apart = 0 if tape.judged else size
+        workspace = torch.empty(size + apart * (group.count - 1) + 64, dtype=like.dtype)
+        # Rows of vectors begin at a cache line's start.
+        skip = (-workspace.data_ptr() % 64) // workspace.element_size()
+        stream = np.asarray(group.batches.stream if group.batches else [0] * lanes, dtype=np.int64)
+        visit = self.visited
+        visit.x, visit.y, visit.x_stride, visit.y_stride = (
+            self._at(x),
+            self._at(y),
+            x_stride,
+            y_stride,
+        )
+        visit.buffers, visit.stream = self._at(held), self._at(stream)
+        visit.losses, visit.predictions = self._at(self.losses), self._at(self.predictions)
+        visit.workspace = self._at(workspace) + skip * workspace.element_size()
+        visit.workspace_stride = apart
 
     def visit(self, first: int, last: int, *, evaluate: bool) -> None:
         """Do updates first + 1 to last of all lanes; then evaluate the loss, if asked for."""
@@ -210,16 +255,7 @@ class _Machine:
 
     def learn(self, step: int, gradients: Tensor) -> None:
         """Do update number step + 1, from the gradients with respect to the outputs."""
-        gradients = gradients.contiguous()
-        self.visited.first, self.visited.gradients = step, gradients.data_ptr()
-        self.kernel.learn(ctypes.byref(self.tape), ctypes.byref(self.visited))
-        self._pad(self.group.flat)
-
-    def _pad(self, *tensors: Tensor) -> None:
-        """Make the padding of a single lane its copy."""
-        if self.group.count < len(self.group.rows):
-            for rows in tensors:
-                rows[1:] = rows[:1]
+        self._call("learn", step, gradients)
 
     def known(self) -> dict[str, Tensor]:
         """Return what the last evaluation found; over all samples, so not with minibatches."""

@@ -480,19 +480,16 @@ static void propagate(const Lane *lane, int index) {
     }
 }
 
-static void update(const Lane *lane, int64_t step, const double *numbers, REAL *restrict m,
-                   REAL *restrict v) {
-    const ptrdiff_t size = lane->tape->parameters;
-    REAL *restrict w = lane->parameters;
-    const REAL *restrict g = lane->gradients;
+static void update(int64_t solver, ptrdiff_t size, int64_t step, const double *numbers,
+                   const REAL *restrict g, REAL *restrict w, REAL *restrict m, REAL *restrict v) {
     const REAL lr = (REAL)numbers[0];
-    switch (lane->tape->solver) {
+    switch (solver) {
     case DESCENT:
         for (ptrdiff_t i = 0; i < size; i++) w[i] -= lr * g[i];
         break;
     case MOMENTUM: case NESTEROV: {
         const REAL b = (REAL)numbers[1];
-        const int ahead = lane->tape->solver == NESTEROV;
+        const int ahead = solver == NESTEROV;
         for (ptrdiff_t i = 0; i < size; i++) {
             m[i] = b * m[i] + g[i];
             w[i] -= lr * (ahead ? g[i] + b * m[i] : m[i]);
@@ -553,8 +550,8 @@ static void forward(const Lane *lane, const int64_t *picked) {
 static void descend(const Lane *lane, const Visit *visit, int64_t number, int64_t step) {
     const int64_t p = lane->tape->parameters;
     for (int i = (int)lane->tape->count - 1; i >= 0; i--) propagate(lane, i);
-    update(lane, step, visit->numbers + 4 * number,
-           visit->moment1 ? visit->moment1 + number * p : NULL,
+    update(lane->tape->solver, p, step, visit->numbers + 4 * number, lane->gradients,
+           lane->parameters, visit->moment1 ? visit->moment1 + number * p : NULL,
            visit->moment2 ? visit->moment2 + number * p : NULL);
 }
 
@@ -638,6 +635,15 @@ void learn(const Tape *tape, const Visit *visit) {
         memcpy(grad(&lane, (int)tape->prediction), visit->gradients + number * size,
                sizeof(REAL) * size);
         descend(&lane, visit, number, visit->first));
+}
+
+/* The step alone, from gradients found elsewhere: rows of all lanes, those alive. */
+void step(const Tape *tape, const Visit *visit) {
+    const int64_t p = tape->parameters;
+    EACH_LANE(update(tape->solver, p, visit->first, visit->numbers + 4 * number,
+                     visit->gradients + number * p, visit->parameters + number * p,
+                     visit->moment1 ? visit->moment1 + number * p : NULL,
+                     visit->moment2 ? visit->moment2 + number * p : NULL));
 }
 
 int64_t node_size(void) { return sizeof(Node); }
