@@ -13,6 +13,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,11 @@ _ELEMENTWISE = {
     "softplus", "sqrt", "square", "sub", "tanh", "true_divide",
 }  # fmt: skip
 
+_FORWARDS: WeakKeyDictionary[nn.Module, dict[tuple[int, bool], Forward | None]] = (
+    WeakKeyDictionary()
+)
+"""What came of rewriting a module, since recording it takes tens of milliseconds."""
+
 
 def stacked_forward(
     module: nn.Module, features: int, *, training: bool = False, one_by_one: bool = False
@@ -39,8 +45,11 @@ def stacked_forward(
     `torch.func` cannot transform it. With `one_by_one`, what cannot be rewritten is called for one
     lane after another; otherwise `torch.vmap` takes all at once.
     """
-    linear = _Linear.apply if training else _linear
-    rewritten = _rewritten(module, features, linear)
+    known = _FORWARDS.setdefault(module, {})
+    if (features, training) not in known:
+        linear = _Linear.apply if training else _linear
+        known[features, training] = _rewritten(module, features, linear)
+    rewritten = known[features, training]
     return rewritten or (_one_by_one(module) if one_by_one else _vectorised(module))
 
 
