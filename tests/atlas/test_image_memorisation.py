@@ -1,3 +1,6 @@
+import base64
+import io
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -42,6 +45,22 @@ def test_a_users_picture_is_what_is_drawn(tmp_path):
     # The ramp rises from left to right.
     assert (data.photograph.isel(seed=0, image=0).diff("column") >= -1e-9).all()
     assert np.isfinite(study.gain(data)).all()
+    assert data.photograph.channel.values.tolist() == ["grey"]
+
+
+def test_a_picture_in_colour_is_drawn_in_colour(tmp_path):
+    path = tmp_path / "me.png"
+    Image.new("RGB", (80, 80), (255, 51, 102)).save(path)
+    given = study.STUDY.input.read(path)
+    p = study.ImageParams.parse({**SMALL, "network": "none"}).cells()[0]
+    data = study.STUDY.experiment("photo").run(p, Bench("tests", "photo", (0, 1), input=given))
+    assert data.drawn.sizes["channel"] == 3
+    colour = data.photograph.isel(seed=0, image=0, row=5, column=7)
+    np.testing.assert_allclose(colour, [1, 0.2, 0.4], atol=1e-6)
+    strip = study.STUDY.experiment("photo").figures[0].draw(data, None).to_dict()
+    last = strip["data"]["values"][-1]["url"].removeprefix("data:image/png;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(last))) as cell:
+        assert cell.getpixel((0, 0)) == (255, 51, 102)
 
 
 def test_a_broken_picture_is_refused(tmp_path):

@@ -83,13 +83,13 @@ def test_a_smooth_picture_is_interpolated():
 
 
 def test_features_narrower_than_a_pixel_say_the_mean():
-    shown = data.pictures(32).values[0]
+    shown = data.grey(data.pictures(32)).values[0, ..., 0]
     drawn = interpolate_picture(shown[::2, ::2], 500.0, 3)
     np.testing.assert_allclose(drawn, shown[::2, ::2].mean(), atol=1e-9)
 
 
 def test_quality_falls_beyond_the_pixels_frequency():
-    shown = data.pictures(32).values[0]
+    shown = data.grey(data.pictures(32)).values[0, ..., 0]
     quality = [interpolation_psnr(shown, sigma, 3) for sigma in (1.0, 4.0, 16.0)]
     assert quality[0] - 3 > quality[1] > quality[2] + 3
 

@@ -3,6 +3,7 @@
 from chymist.data.images import (
     area_average,
     flat_spectrum,
+    grey,
     load_image,
     picture,
     pictures,
@@ -15,6 +16,7 @@ from chymist.data.signals import signal
 __all__ = [
     "area_average",
     "flat_spectrum",
+    "grey",
     "load_image",
     "picture",
     "pictures",

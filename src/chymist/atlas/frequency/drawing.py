@@ -27,7 +27,7 @@ def train(p: Any, bench: Bench, encoding: Any, sigma: Any, x: Any, y: Any, steps
           record: Any) -> xr.Dataset:  # fmt: skip
     """Train networks of one encoding; all have as many parameters, within 15 %."""
     build = partial(models.coordinate_network, encoding, width=p.width, m=p.frequencies,
-                    highest=p.size / 8)  # fmt: skip
+                    highest=p.size / 8, outputs=y.sizes["feature"])  # fmt: skip
     networks = bench.networks(build, models.coordinate_start(encoding, sigma))
     rate = 0.3 * p.lr if encoding == "siren" else p.lr
     return bench.train(networks, Adam(rate), x, y, steps=steps, record=record, label=encoding).data
@@ -60,7 +60,9 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
     )
     record = {
         **dict.fromkeys(curves, lambda steps: sorted({*log_spaced(30)(steps), *frames})),
-        images.reconstruction(torch.as_tensor(data.pixel_grid(SHOWN))): lambda steps: frames,
+        images.reconstruction(
+            torch.as_tensor(data.pixel_grid(SHOWN)), shown.channel.values.tolist()
+        ): lambda steps: frames,
     }
     x, y = data.split_pixels(shown)
     run = xr.concat(
@@ -78,11 +80,13 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
 def scales(p: Any, bench: Bench) -> xr.Dataset:
     """PSNR at the end of Gaussian features of many scales, at two resolutions an octave apart.
 
+    Photographs are grey here: one channel is what kernel regression is compared with.
+
     `score` repeats the one by which `p.judged_on` says that scales are compared.
     """
     runs = []
     for size in (p.size // 2, p.size):
-        shown = data.pictures(size)
+        shown = data.grey(data.pictures(size))
         judges = images.training_psnr(), images.held_out_psnr(*data.split_pixels(shown, True))
         record = dict.fromkeys(judges, lambda steps: [steps])
         x, y = data.split_pixels(shown)

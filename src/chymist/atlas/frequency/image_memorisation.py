@@ -16,7 +16,7 @@ from chymist.atlas.frequency import drawing, feature_kernel
 from chymist.atlas.frequency import image_figures as draw
 from chymist.bibliography import references
 from chymist.claims import Claim, above, between
-from chymist.instruments import area_under, images
+from chymist.instruments import area_under
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Input, Study
 from chymist.theory import coordinate_kernel
@@ -111,7 +111,8 @@ def interpolation(p, run):
     if run.pixels.max() > coordinate_kernel.LARGEST:
         return xr.Dataset()
     table = [[[coordinate_kernel.interpolation_psnr(one, sigma, 3) for sigma in run.sigma.values]
-              for one in data.pictures(2 * n).values] for n in run.pixels.values.tolist()]
+              for one in data.grey(data.pictures(2 * n)).values[..., 0]]
+             for n in run.pixels.values.tolist()]
     axes = {d: run[d] for d in ("pixels", "image", "sigma")}
     return xr.Dataset({"test_psnr": xr.DataArray(table, axes, tuple(axes))})
 
@@ -124,7 +125,7 @@ def fall(run):
 
 def octaves_apart(run):
     """log2(best scale at the finer resolution / at the coarser), vertices of parabolas."""
-    return images.best_octave(run.score.mean("image")).diff("pixels").isel(pixels=0, drop=True)
+    return stats.best_octave(run.score.mean("image")).diff("pixels").isel(pixels=0, drop=True)
 
 
 SCALE = Experiment(
@@ -180,13 +181,13 @@ says, however well it fits on them.
            "the largest over the root of the width: at p = 2 the slowest frequency is late. The "
            "best scale falls as training goes on; held-out quality peaks and declines. Errors by "
            "octave of a photograph are confounded with its spectrum: the flat one decides. "
-           "Pictures are grey, and the photographs are two.",
+           "Flat spectra and the study of the scale are grey, and the photographs are two.",
     references=references("xu2020frequency", "tancik2020fourier", "sitzmann2020implicit",
                           "mildenhall2020nerf", "jacot2018neural", "rahaman2019spectral"),
     presets={"quick": {}, "paper": {"size": 512, "width": 256, "frequencies": 256, "steps": 2000,
                                     "scale_steps": 2000, "flat_steps": 2000, "kernel_width": 2048,
                                     "sigma": (2, 4, 8, 16, 32, 64, 128)}},
     cost={"quick": 70, "paper": 500_000},
-    input=Input("a picture: its central square, grey", (".png", ".jpg", ".jpeg", ".webp", ".tiff",
+    input=Input("a picture: its central square", (".png", ".jpg", ".jpeg", ".webp", ".tiff",
                 ".bmp", ".gif"), data.picture),
 )  # fmt: skip
