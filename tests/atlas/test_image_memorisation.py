@@ -5,13 +5,21 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
+from scipy.io import wavfile
 
 from chymist.atlas.frequency import feature_kernel
 from chymist.atlas.frequency import image_memorisation as study
 from chymist.bench import Bench
 from chymist.errors import BadInput, BadParameter
 
-SMALL = {"width": 8, "frequencies": 4, "steps": 32, "scale_steps": 32, "flat_steps": 32}
+SMALL = {
+    "width": 8,
+    "frequencies": 4,
+    "steps": 32,
+    "scale_steps": 32,
+    "flat_steps": 32,
+    "sound_steps": 64,
+}
 
 
 def run(name, **change):
@@ -24,7 +32,7 @@ def run(name, **change):
     return data
 
 
-@pytest.mark.parametrize("name", ["flat", "photo", "scale", "kernel"])
+@pytest.mark.parametrize("name", ["flat", "photo", "scale", "sound", "kernel"])
 def test_every_statistic_keeps_the_seeds(name):
     data = run(name)
     for claim in study.STUDY.experiment(name).claims:
@@ -63,6 +71,33 @@ def test_a_picture_in_colour_is_drawn_in_colour(tmp_path):
         assert cell.getpixel((0, 0)) == (255, 51, 102)
 
 
+def test_a_users_sound_is_what_is_drawn(tmp_path):
+    path = tmp_path / "me.wav"
+    time = np.arange(8000) / 16_384
+    heard = np.sin(2 * np.pi * 300 * time) + np.sin(2 * np.pi * 700 * time)
+    wavfile.write(path, 16_384, heard)
+    given = study.STUDY.input.read(path)
+    p = study.ImageParams.parse(SMALL).cells()[0]
+    data = study.STUDY.experiment("sound").run(p, Bench("tests", "sound", (0, 1), input=given))
+    assert data.image.values.tolist() == ["yours"]
+    # The octaves of 300 and 700 Hz, by their lower edges.
+    assert data.band.values.tolist() == [256, 512]
+    np.testing.assert_allclose(data.sound.isel(image=0, seed=1), given.sound.values)
+    np.testing.assert_allclose(data.point, given.time)
+    assert np.isfinite(data.line).all()
+    assert np.isfinite(study.gain(data)).all()
+
+
+def test_a_file_goes_to_the_experiment_that_reads_it(tmp_path):
+    reads = {e.name: e.reads for e in study.STUDY.experiments}
+    assert reads == {"flat": "", "photo": "picture", "scale": "", "sound": "sound", "kernel": ""}
+    time = np.arange(8000) / 16_384
+    wavfile.write(tmp_path / "me.wav", 16_384, np.sin(2e3 * time) + np.sin(5e3 * time))
+    Image.new("L", (80, 80), 7).save(tmp_path / "me.png")
+    for name, variable in (("me.wav", "sound"), ("me.png", "picture")):
+        assert list(study.STUDY.input.read(tmp_path / name)) == [variable]
+
+
 def test_a_broken_picture_is_refused(tmp_path):
     path = tmp_path / "me.png"
     path.write_bytes(b"no picture")
@@ -91,7 +126,7 @@ def test_agreement_is_one_for_the_theory_itself():
     )  # fmt: skip
     theory = feature_kernel.descent(p, xr.Dataset({"error": start}))
     data = xr.Dataset({"error": theory.error, "predicted_error": theory.error})
-    np.testing.assert_allclose(study.agreement(data), 1)
+    np.testing.assert_allclose(feature_kernel.agreement(data), 1)
 
 
 def test_no_theory_is_given_for_more_pixels_than_can_be_solved():

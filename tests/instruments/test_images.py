@@ -4,7 +4,7 @@ import torch
 
 from chymist import data, models
 from chymist.bench import Bench
-from chymist.instruments import images
+from chymist.instruments import held_out_psnr, images, training_psnr
 from chymist.solvers import Adam
 
 
@@ -26,7 +26,7 @@ def recorded(instruments, shown, steps=0, seeds=2, encoding="basic"):
 def test_band_psnr_splits_the_mean_squared_error():
     shown = data.pictures(32)
     everything = (-0.5, 0.5, 4, 8, 100)
-    run = recorded([images.picture_band_psnr(everything), images.training_psnr()], shown).data
+    run = recorded([images.picture_band_psnr(everything), training_psnr()], shown).data
     parts = (10 ** (-run.band_psnr / 10)).sum("band")
     np.testing.assert_allclose(-10 * np.log10(parts), run.train_psnr, rtol=1e-5)
 
@@ -52,7 +52,7 @@ def test_relative_errors_are_those_of_a_direct_transform():
 def test_held_out_pixels_are_scored_by_what_is_drawn_there():
     shown = data.pictures(32)
     held_x, held_y = data.split_pixels(shown, held_out=True)
-    trained = recorded([images.held_out_psnr(held_x, held_y)], shown, steps=3)
+    trained = recorded([held_out_psnr(held_x, held_y)], shown, steps=3)
     drawn = trained.end.predict(held_x)
     expected = -10 * np.log10(((drawn - held_y) ** 2).mean(("sample", "feature")))
     np.testing.assert_allclose(trained.data.test_psnr.isel(step=-1), expected, rtol=1e-4)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -66,31 +65,6 @@ def picture_band_psnr(edges: Sequence[float], name: str = "band_psnr") -> Instru
         units="dB",
         long_name="peak signal-to-noise ratio of the band",
     )
-
-
-def training_psnr(name: str = "train_psnr") -> Instrument:
-    """PSNR on the training samples and channels, 10 log10(1 / mse) with peak value 1; unit dB."""
-    return Instrument(
-        name,
-        lambda snapshot: psnr(((snapshot.prediction - snapshot.y) ** 2).mean((-2, -1))),
-        units="dB",
-        long_name="PSNR on the training pixels",
-    )
-
-
-def held_out_psnr(
-    x: Tensor | xr.DataArray, y: Tensor | xr.DataArray, name: str = "test_psnr"
-) -> Instrument:
-    """PSNR on samples that were not trained on, over all channels; unit dB, peak value 1.
-
-    Cost: one forward pass.
-    """
-
-    def measure(snapshot: Snapshot) -> Tensor:
-        out = snapshot.predict(snapshot.place(x).to(snapshot.x))
-        return psnr(((out - snapshot.place(y)) ** 2).mean((-2, -1)))
-
-    return Instrument(name, measure, units="dB", long_name="PSNR on held-out pixels")
 
 
 def reconstruction(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from chymist import data, models
+from chymist import data, instruments, models
 from chymist.bench import Bench, samples
 from chymist.ensemble import log_spaced
 from chymist.instruments import images
@@ -56,7 +56,7 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
     curves = (
         images.picture_band_error(octaves),
         images.picture_band_psnr(octaves),
-        images.held_out_psnr(*data.split_pixels(shown, held_out=True)),
+        instruments.held_out_psnr(*data.split_pixels(shown, held_out=True)),
     )
     record = {
         **dict.fromkeys(curves, lambda steps: sorted({*log_spaced(30)(steps), *frames})),
@@ -87,7 +87,8 @@ def scales(p: Any, bench: Bench) -> xr.Dataset:
     runs = []
     for size in (p.size // 2, p.size):
         shown = data.grey(data.pictures(size))
-        judges = images.training_psnr(), images.held_out_psnr(*data.split_pixels(shown, True))
+        held_out = data.split_pixels(shown, held_out=True)
+        judges = instruments.training_psnr(), instruments.held_out_psnr(*held_out)
         record = dict.fromkeys(judges, lambda steps: [steps])
         x, y = data.split_pixels(shown)
         run = train(p, bench, "gaussian", p.sigma, x, y, p.scale_steps, record)

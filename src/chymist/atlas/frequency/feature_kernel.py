@@ -1,4 +1,4 @@
-"""Fourier features on a circle in the kernel regime: training and theory, for `image-memorisation`.
+"""Fourier features in the kernel regime: experiments of `image-memorisation` with their theory.
 
 `p` is a cell of its parameters.
 """
@@ -12,10 +12,13 @@ import numpy as np
 import xarray as xr
 
 from chymist import models
+from chymist.atlas.frequency import image_figures as draw
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above
 from chymist.ensemble import log_spaced
 from chymist.instruments import spectral_error
 from chymist.solvers import GradientDescent
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import coordinate_kernel
 
 POINTS, HARMONICS, DEPTH, STEPS = 32, 12, 2, 300
@@ -56,3 +59,20 @@ def eigenvalues(p: Any) -> xr.DataArray:
     values = coordinate_kernel.circle_eigenvalues(amplitudes, DEPTH, POINTS)
     axes = {"decay": p.decay, "band": range(POINTS // 2 + 1)}
     return xr.DataArray(values, axes, tuple(axes))
+
+
+def agreement(run):
+    """Correlation of log error with theory over bands and steps, while theory is above 3 %."""
+    theory = run.predicted_error.where((run.predicted_error > 0.03) & (run.step > 0))
+    return xr.corr(np.log(run.error.where(theory > 0)), np.log(theory), ("band", "step"))
+
+
+KERNEL = Experiment(
+    "kernel", "Networks in the kernel scaling on features j^-p [cos, sin](2 pi j v), j = 1..12, "
+    "fit frequencies 1, 2, 4, 8 by gradient descent.", train,
+    prediction=descent,
+    claims=(Claim("agreement", "The composed kernel of infinite width predicts every error curve.",
+                  agreement, above(0.95)),),
+    figures=(Figure("circle", "What is left of each frequency; dashed, the kernel.", draw.circle),),
+    control=Control("Four neurons a layer are no kernel.", {"kernel_width": 4}, ("agreement",)),
+)  # fmt: skip

@@ -97,7 +97,7 @@ LINE = Experiment(
     ),
     control=Control("A sine network whose first weights are large prefers no frequency.",
                     {"variant": ("sin-8",)}, flips=("ordering",)),
-    reads_input=True,
+    reads="y",
 )  # fmt: skip
 
 

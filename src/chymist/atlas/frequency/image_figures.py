@@ -51,7 +51,7 @@ def octaves(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
             if network not in run.network:
                 continue
             curves = run[name].sel(network=network).mean("image")
-            panels.append(_bands(curves, 2.0, title, **words).properties(title=label))
+            panels.append(band_curves(curves, 2.0, title, **words).properties(title=label))
         rows.append(alt.hconcat(*panels))
     return alt.vconcat(*rows)
 
@@ -63,7 +63,7 @@ def flat(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         runs["control: Gaussian features of large scale"] = control
     return alt.hconcat(
         *(
-            _bands(
+            band_curves(
                 data.band_error.isel(network=0, image=0, drop=True), None, "relative error",
                 domain=(0, 1.1),
             ).properties(title=title)
@@ -123,8 +123,9 @@ def _shares(run: xr.Dataset, name: str) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
-def _bands(
-    curves: xr.DataArray, ratio: float | None, title: str, **words: Any
+def band_curves(
+    curves: xr.DataArray, ratio: float | None, title: str, unit: str = "cycles per picture",
+    **words: Any,
 ) -> alt.LayerChart:
     """Curves of bands, called by their edges; with a ratio the next edge is that multiple."""
     lower = curves.band.values
@@ -132,5 +133,5 @@ def _bands(
     names = [f"{a:g}–{b:g}" for a, b in zip(lower, upper, strict=True)]
     return figures.measured(
         curves.assign_coords(band=names), title=title, colour="band",
-        colour_title="cycles per picture", **UPDATES, **words,
+        colour_title=unit, **UPDATES, **words,
     )  # fmt: skip
