@@ -7,7 +7,7 @@ import xarray as xr
 from PIL import Image
 from scipy.io import wavfile
 
-from chymist.atlas.frequency import feature_kernel
+from chymist.atlas.frequency import feature_kernel, feature_scale
 from chymist.atlas.frequency import image_memorisation as study
 from chymist.bench import Bench
 from chymist.errors import BadInput, BadParameter
@@ -32,13 +32,24 @@ def run(name, **change):
     return data
 
 
-@pytest.mark.parametrize("name", ["flat", "photo", "scale", "sound", "kernel"])
+@pytest.mark.parametrize("name", ["flat", "photo", "scale", "sound", "kernel", "picture-kernel"])
 def test_every_statistic_keeps_the_seeds(name):
     data = run(name)
     for claim in study.STUDY.experiment(name).claims:
         values = claim.statistic(data)
         assert "seed" in values.dims
         assert np.isfinite(values).all()
+    for figure in study.STUDY.experiment(name).figures:
+        figure.draw(data, None)
+
+
+@pytest.mark.parametrize("kind", ["zone-plate", "noise"])
+@pytest.mark.parametrize("name", ["photo", "scale"])
+def test_other_pictures_can_take_the_photographs_place(name, kind):
+    data = run(name, pictures=kind)
+    assert all(kind[:4] in image for image in data.image.values)
+    for claim in study.STUDY.experiment(name).claims:
+        assert np.isfinite(claim.statistic(data)).all()
     for figure in study.STUDY.experiment(name).figures:
         figure.draw(data, None)
 
@@ -90,7 +101,8 @@ def test_a_users_sound_is_what_is_drawn(tmp_path):
 
 def test_a_file_goes_to_the_experiment_that_reads_it(tmp_path):
     reads = {e.name: e.reads for e in study.STUDY.experiments}
-    assert reads == {"flat": "", "photo": "picture", "scale": "", "sound": "sound", "kernel": ""}
+    assert reads == {"flat": "", "photo": "picture", "scale": "", "sound": "sound", "kernel": "",
+                     "picture-kernel": ""}  # fmt: skip
     time = np.arange(8000) / 16_384
     wavfile.write(tmp_path / "me.wav", 16_384, np.sin(2e3 * time) + np.sin(5e3 * time))
     Image.new("L", (80, 80), 7).save(tmp_path / "me.png")
@@ -124,14 +136,14 @@ def test_agreement_is_one_for_the_theory_itself():
         np.ones((2, 4, 20)), {"seed": [0, 1], "band": [1, 2, 4, 8], "step": steps},
         ("seed", "band", "step"),
     )  # fmt: skip
-    theory = feature_kernel.descent(p, xr.Dataset({"error": start}))
+    theory = feature_kernel.circle_descent(p, xr.Dataset({"error": start}))
     data = xr.Dataset({"error": theory.error, "predicted_error": theory.error})
     np.testing.assert_allclose(feature_kernel.agreement(data), 1)
 
 
 def test_no_theory_is_given_for_more_pixels_than_can_be_solved():
     data = xr.Dataset(coords={"pixels": [128, 256]})
-    assert not study.interpolation(None, data).data_vars
+    assert not feature_scale.interpolation(None, data).data_vars
 
 
 @pytest.mark.parametrize(
@@ -140,3 +152,15 @@ def test_no_theory_is_given_for_more_pixels_than_can_be_solved():
 def test_parameters_out_of_range_are_refused(change):
     with pytest.raises(BadParameter):
         study.ImageParams.parse(change)
+
+
+def test_the_kernel_starts_where_the_networks_do_and_tells_the_scales_apart():
+    data = run("picture-kernel", kernel_width=512, kernel_steps=60, frequencies=16)
+    first = data.sel(step=0)
+    np.testing.assert_allclose(first.predicted_error, first.error, rtol=1e-3)
+    last = data.isel(step=-1)
+    np.testing.assert_allclose(last.predicted_error, last.error, rtol=0.15)
+    # The smaller scale knows an order, the larger hardly.
+    share = last.predicted_error / first.predicted_error
+    spread = np.log(share.sel(band=9) / share.sel(band=1))
+    assert (spread.sel(kernel_scale=2) > 3 * abs(spread.sel(kernel_scale=6))).all()

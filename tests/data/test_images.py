@@ -224,6 +224,47 @@ def test_split_pixels_are_a_grid_and_the_pixels_between():
         np.testing.assert_array_equal(value.values, shown.values[:, rows, columns])
 
 
+def test_a_zone_plate_has_the_frequency_it_states():
+    size, fraction = 256, 0.5
+    plate = data.zone_plate(size, fraction)
+    assert abs(plate - 0.5).max() == pytest.approx(0.4)
+    for first in (64, 128, 192, 224):
+        # A strip of 32 pixels on the middle row, its frequency from the transform's peak.
+        strip = (plate[size // 2, first : first + 32] - 0.5) * np.hanning(32)
+        power = np.abs(np.fft.rfft(strip, 4096)) ** 2
+        measured = np.argmax(power) * size / 4096
+        middle = (first + 15.5) / size - 0.5
+        assert measured == pytest.approx(2 * fraction * size / 2 * abs(middle), abs=4)
+
+
+def test_a_zone_plate_reaches_its_fraction_at_the_edge():
+    size = 512
+    for fraction in (0.25, 1.0):
+        row = data.zone_plate(size, fraction)[size // 2]
+        crossings = np.diff(np.sign(row - 0.5)) != 0
+        # Two crossings a cycle; in the last eighth of the side 7/8 of the edge's frequency, on
+        # the average.
+        cycles = crossings[-size // 8 :].sum() / 2 * 8
+        assert cycles == pytest.approx(fraction * size / 2 * 7 / 8, rel=0.05)
+
+
+@pytest.mark.parametrize(("kind", "images"), [("zone-plate", 1), ("noise", 2)])
+def test_pictures_can_be_drawn_without_photographs(kind, images, monkeypatch):
+    monkeypatch.setattr("sklearn.datasets.load_sample_image", None)
+    shown = data.pictures(32, kind=kind)
+    assert dict(shown.sizes) == {"image": images, "row": 32, "column": 32, "channel": 1}
+    np.testing.assert_array_equal(shown, data.pictures(32, kind=kind))
+    # A smaller one of the same picture is its average.
+    coarse = data.pictures(16, kind=kind, drawn_at=32)
+    averaged = shown.coarsen(row=2, column=2).mean()
+    np.testing.assert_allclose(coarse.values, averaged.values, atol=1e-12)
+
+
+def test_an_unknown_kind_of_picture_is_refused():
+    with pytest.raises(ValueError, match="known: photographs, zone-plate, noise"):
+        data.pictures(32, kind="paintings")
+
+
 def amplitudes(picture):
     spectrum = np.abs(np.fft.fft2(picture - 0.5))
     frequency = np.fft.fftfreq(len(picture), 1 / len(picture))

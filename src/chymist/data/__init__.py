@@ -10,6 +10,7 @@ from chymist.data.images import (
     pixel_grid,
     power_law_noise,
     split_pixels,
+    zone_plate,
 )
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
@@ -30,4 +31,5 @@ __all__ = [
     "sound",
     "split_pixels",
     "strong_octaves",
+    "zone_plate",
 ]

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt
 from numpy import ndarray
 
 from chymist.errors import BadInput
+from chymist.keys import Key
 
 SMALLEST = 16
 """Fewest pixels on the shorter side of a picture that is read."""
@@ -27,6 +28,7 @@ KEPT = 512
 """Most pixels on a side that `picture` keeps."""
 PHOTOGRAPHS = ("china", "flower")
 """Photographs that scikit-learn ships: a temple and a dahlia."""
+KINDS = ("photographs", "zone-plate", "noise")
 COLOURS = ("red", "green", "blue")
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey, of Rec. 601."""
@@ -83,17 +85,35 @@ def picture(path: Path) -> xr.Dataset:
     return xr.Dataset({"picture": values}, attrs={"name": path.stem})
 
 
-def pictures(size: int, given: xr.Dataset | None = None) -> xr.DataArray:
-    """Return what a user gave (`picture`), or else scikit-learn's photographs, in colour.
+def pictures(
+    size: int, given: xr.Dataset | None = None, kind: str = "photographs", drawn_at: int = 0
+) -> xr.DataArray:
+    """Return what a user gave (`picture`), or pictures of a kind.
 
-    Their central squares, area-averaged to `size`; dims (image, row, column, channel).
+    Dimensions (image, row, column, channel). The kinds are scikit-learn's photographs, in colour; a zone plate; two of noise with amplitudes
+    1/|k|, the same in every call. Area-averaged to `size`, photographs from their central squares,
+    the others from `drawn_at` pixels a side (by default `size`).
+
+    Raises:
+        ValueError: no such kind.
     """
     if given is not None:
-        names, squares = ["yours"], [np.asarray(given["picture"], dtype=float)]
+        squares = {"yours": np.asarray(given["picture"], dtype=float)}
+    elif kind == "photographs":
+        squares = {name: _photograph(name) for name in PHOTOGRAPHS}
+    elif kind == "zone-plate":
+        squares = {"zone plate": zone_plate(drawn_at or size)[..., None]}
+    elif kind == "noise":
+        keys = {f"noise {i}": Key("data", "pictures", i, "noise") for i in (1, 2)}
+        squares = {
+            name: power_law_noise(drawn_at or size, 1, key.numpy())[..., None]
+            for name, key in keys.items()
+        }
     else:
-        names, squares = list(PHOTOGRAPHS), [_photograph(name) for name in PHOTOGRAPHS]
-    drawn = [_named(area_average(square, size)) for square in squares]
-    joined = xr.concat(drawn, xr.DataArray(names, dims="image", name="image"), join="exact")
+        raise ValueError(f"no pictures of kind {kind!r}; known: {', '.join(KINDS)}")
+    drawn = [_named(area_average(square, size)) for square in squares.values()]
+    names = xr.DataArray(list(squares), dims="image", name="image")
+    joined = xr.concat(drawn, names, join="exact")
     joined.attrs = {"long_name": "value of the picture", "units": "1"}
     return joined
 
@@ -177,6 +197,23 @@ def split_pixels(
     values = values.drop_vars(["row", "column", "feature"], errors="ignore")
     flat = values.stack(sample=("row", "column")).drop_vars(["sample", "row", "column"])
     return xr.DataArray(grid, dims=("sample", "feature")), flat.transpose(..., "sample", "feature")
+
+
+def zone_plate(size: int, fraction: float = 0.5) -> Float[ndarray, "size size"]:
+    """Rings that grow finer outwards: 0.5 + 0.4 cos(2 pi F r^2), r from the centre, in [0.1, 0.9].
+
+    r is in units of the side and F = fraction * size / 2, so that the local frequency, the gradient
+    of F r^2, is 2 F r cycles per picture: zero in the middle, `fraction` of the pixels' highest
+    frequency size / 2 in the middle of an edge, and that on each axis in a corner. A half is the
+    highest frequency of every second pixel.
+
+    >>> float(zone_plate(4, 0.0)[0, 0])
+    0.9
+    """
+    place = np.arange(size) / size - 0.5
+    radius = place[:, None] ** 2 + place[None, :] ** 2
+    rings: ndarray[Any, Any] = 0.5 + 0.4 * np.cos(np.pi * fraction * size * radius)
+    return rings
 
 
 def power_law_noise(

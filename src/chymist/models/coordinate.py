@@ -169,6 +169,14 @@ def tangent_start(
         size.div_(size.norm())
 
 
+def gaussian_tangent_start(
+    module: CoordinateMLP, generator: torch.Generator, *, sigma: float
+) -> None:
+    """Draw frequencies from N(0, sigma^2) and weights from N(0, 1), features of norm 1."""
+    gaussian_frequencies(module, generator, sigma=sigma)
+    tangent_start(module, generator, decay=0.0)
+
+
 class Siren(nn.Module):
     """Network with sines between its layers: x -> sin(omega (W x + b)), the last layer linear.
 

@@ -46,11 +46,11 @@ def flat_spectra(p: Any, bench: Bench) -> xr.Dataset:
 
 
 def photographs(p: Any, bench: Bench) -> xr.Dataset:
-    """Errors by octave, held-out PSNR and drawings of networks, on the user's picture or two.
+    """Errors by octave, held-out PSNR and drawings, of the user's picture or `p.pictures`.
 
     `drawn` holds the drawings at the steps `frame`; `photograph` is what they should become.
     """
-    shown = data.pictures(p.size, bench.input)
+    shown = data.pictures(p.size, bench.input, p.pictures)
     octaves = [2**j for j in range(20) if 2**j <= p.size / 4]
     frames = sorted({round(p.steps / 2**i) for i in range(6)})
     curves = (
@@ -72,26 +72,7 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
         ],
         p.network,
     )
-    target = data.pictures(SHOWN, bench.input).expand_dims(seed=list(bench.seeds))
+    target = data.pictures(SHOWN, bench.input, p.pictures, p.size)
+    target = target.expand_dims(seed=list(bench.seeds))
     drawn = run.picture.sel(step=frames).rename(step="frame")
     return run.drop_vars("picture").assign(drawn=drawn, photograph=target)
-
-
-def scales(p: Any, bench: Bench) -> xr.Dataset:
-    """PSNR at the end of Gaussian features of many scales, at two resolutions an octave apart.
-
-    Photographs are grey here: one channel is what kernel regression is compared with.
-
-    `score` repeats the one by which `p.judged_on` says that scales are compared.
-    """
-    runs = []
-    for size in (p.size // 2, p.size):
-        shown = data.grey(data.pictures(size))
-        held_out = data.split_pixels(shown, held_out=True)
-        judges = instruments.training_psnr(), instruments.held_out_psnr(*held_out)
-        record = dict.fromkeys(judges, lambda steps: [steps])
-        x, y = data.split_pixels(shown)
-        run = train(p, bench, "gaussian", p.sigma, x, y, p.scale_steps, record)
-        runs.append(run.isel(step=0, drop=True))
-    run = xr.concat(runs, xr.DataArray([p.size // 4, p.size // 2], dims="pixels", name="pixels"))
-    return run.assign(score=run.test_psnr if p.judged_on == "held-out" else run.train_psnr)
