@@ -90,9 +90,10 @@ def pictures(
 ) -> xr.DataArray:
     """Return what a user gave (`picture`), or pictures of a kind.
 
-    Dimensions (image, row, column, channel). The kinds are scikit-learn's photographs, in colour; a zone plate; two of noise with amplitudes
-    1/|k|, the same in every call. Area-averaged to `size`, photographs from their central squares,
-    the others from `drawn_at` pixels a side (by default `size`).
+    Dimensions (image, row, column, channel). The kinds are scikit-learn's photographs, in colour; a
+    zone plate; two of noise with amplitudes 1/|k|, the same in every call. Area-averaged to `size`,
+    photographs from their central squares, the others from `drawn_at` pixels a side (by default
+    `size`).
 
     Raises:
         ValueError: no such kind.

@@ -15,7 +15,7 @@ from chymist.models.coordinate import (
     tangent_start,
 )
 from chymist.models.losses import sobolev
-from chymist.models.mlp import MLP, gaussian_start
+from chymist.models.mlp import MLP, gaussian_start, normal_start
 from chymist.models.two_layer import (
     TwoLayer,
     antisymmetric_start,
@@ -42,6 +42,7 @@ __all__ = [
     "gaussian_start",
     "gaussian_tangent_start",
     "harmonics",
+    "normal_start",
     "sobolev",
     "stratified_circle_start",
     "tangent_start",
