@@ -172,7 +172,9 @@ On the line a tanh neuron of weight $w$ has $|\hat\sigma(k)| \sim 1/\sinh(\pi k/
 frequencies are exponentially weak in its gradient while $w$ is small, less so when it is large.
 """,
     limits="The kernel stays only for small targets or wide networks: at amplitude 1 the high "
-           "frequencies stall. On the line the order is a fact of these starts and Adam, no law.",
+           "frequencies stall. On the line the order is a fact of these starts and Adam, no law: "
+           "from weights of 0.05 (preset paper-61) it holds, too, but the hat and large first "
+           "weights strengthen it there, and the claim that they weaken it is refuted.",
     references=references("xu2019training", "xu2020frequency", "rahaman2019spectral",
         "basri2019convergence", "yu2023tuning", "hong2022activation", "xu2024overview",
         "jacot2018neural"),
