@@ -8,6 +8,7 @@ from scipy import stats as referee
 from chymist.claims import above, between
 from chymist.stats import (
     Interval,
+    best_octave,
     interval,
     kendall_tau,
     log_slope,
@@ -190,3 +191,21 @@ def test_kendall_tau_equals_scipys_without_ties(given_values):
 def test_kendall_tau_counts_ties_as_nothing_and_keeps_what_is_missing():
     y = xr.DataArray([[1.0, 1.0, 2.0], [1.0, np.nan, 2.0]], dims=("seed", "k"))
     np.testing.assert_allclose(kendall_tau(y, "k"), [2 / 3, np.nan])
+
+
+def score(values, sigma=(1.0, 2.0, 4.0, 8.0)):
+    return xr.DataArray(np.asarray(values, float), {"sigma": list(sigma)}, ("sigma",))
+
+
+def test_the_best_octave_lies_between_points():
+    assert best_octave(score([0, 1, 1, 0])) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0, 1, 2, 9], 3), ([9, 2, 1, 0], 0)])
+def test_the_best_octave_stays_on_the_grid(values, expected):
+    assert best_octave(score(values)) == pytest.approx(expected)
+
+
+def test_a_level_score_has_its_middle_and_two_points_have_none():
+    assert np.isfinite(best_octave(score([1, 1, 1, 1])))
+    assert np.isnan(best_octave(score([1, 2], (1.0, 2.0))))

@@ -243,9 +243,12 @@ def data_url(picture: np.ndarray[Any, Any]) -> str:
     """Encode a picture with values in [0, 1] as a PNG in a data URL."""
     from PIL import Image
 
-    grey = np.round(255 * np.clip(np.nan_to_num(picture), 0, 1)).astype(np.uint8)
+    values = np.round(255 * np.clip(np.nan_to_num(picture), 0, 1)).astype(np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(grey.squeeze()).save(stream, format="PNG", optimize=True)
+    # A single channel is grey; Pillow wants no dimension for it.
+    Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).save(
+        stream, format="PNG", optimize=True
+    )
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 

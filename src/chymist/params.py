@@ -146,6 +146,8 @@ def describe_range(cls: type[Params], name: str) -> str:
         words = str(item["const"])
     else:
         words = kind.get(item.get("type", ""), "value")
+        if "pattern" in item and "examples" in item:
+            words += f" such as {item['examples'][0]}"
         low = item.get("minimum", item.get("exclusiveMinimum"))
         high = item.get("maximum", item.get("exclusiveMaximum"))
         if low is not None and high is not None and "minimum" in item and "maximum" in item:

@@ -120,6 +120,33 @@ def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
     return tau
 
 
+def best_octave(score: xr.DataArray, dim: str = "sigma") -> xr.DataArray:
+    """log2 of the coordinate at which a score is highest, between the points of its grid.
+
+    The vertex of the parabola, in log2 of the coordinate, through the highest point and its two
+    neighbours; at an end of the grid that of the three outermost points, held between them, or the
+    end itself where they do not bend downwards. NaN with fewer than three points. Unit: octave.
+
+    >>> x = np.array([1.0, 2.0, 4.0, 16.0])
+    >>> score = xr.DataArray(-((np.log2(x) - 1.25) ** 2), {"sigma": x}, ("sigma",))
+    >>> float(best_octave(score))
+    1.25
+    """
+    if score.sizes[dim] < 3:
+        return score.isel({dim: 0}, drop=True) * np.nan
+    middle = score.argmax(dim).clip(1, score.sizes[dim] - 2)
+    place = xr.DataArray(np.log2(score[dim].values.astype(float)), dims=(dim,))
+    bare = score.drop_vars(dim)
+    (a, b, c) = (place.isel({dim: middle + i}) for i in (-1, 0, 1))
+    (at_a, at_b, at_c) = (bare.isel({dim: middle + i}) for i in (-1, 0, 1))
+    left, right = (b - a) * (at_b - at_c), (b - c) * (at_b - at_a)
+    # Positive where the middle point lies above the line through the others.
+    bend = left - right
+    vertex = b - 0.5 * ((b - a) * left - (b - c) * right) / bend.where(bend > 0)
+    best: xr.DataArray = vertex.clip(a, c).where(bend > 0, place.isel({dim: score.argmax(dim)}))
+    return best
+
+
 def simultaneous(level: float, rows: int) -> float:
     """Bonferroni: the level each of `rows` intervals needs so that all hold together at `level`.
 

@@ -63,8 +63,9 @@ class Experiment:
     `run(p, bench)` returns the data: every variable has `long_name` and `units`, and the dimension
     `seed`. `prediction(p, data)` returns what theory expects under the names of the measured
     variables; it may use what was measured before training (a kernel at step 0), nothing later. It
-    is stored beside the data as `predicted_<name>`. An experiment that `reads_input` uses the
-    user's file (`bench.input`) when there is one; only such experiments run then.
+    is stored beside the data as `predicted_<name>`. An experiment that `reads` a variable uses the
+    user's file (`bench.input`) when that has it; then only the experiments run whose variable the
+    file has, so that a picture and a sound go each to their own.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Experiment:
     figures: tuple[Figure, ...]
     control: Control
     prediction: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
-    reads_input: bool = False
+    reads: str = ""
 
 
 @dataclass(frozen=True)

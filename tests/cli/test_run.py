@@ -199,9 +199,16 @@ def test_a_bug_in_a_study_is_a_traceback_and_leaves_nothing(lab, variant):
 
 
 def test_a_study_without_input_refuses_data(lab, variant, wave):
-    path = variant("            reads_input=True,\n", "")
+    path = variant('            reads="y",\n', "")
     with pytest.raises(BadInput, match="takes no data file"):
         chymist.run(path, data=wave)
+
+
+def test_a_reader_whose_data_no_experiment_reads_is_named(lab, variant, wave):
+    path = variant('reads="y"', 'reads="z"')
+    with pytest.raises(BadStudy, match=r"no experiment reads what .* holds: x, y"):
+        chymist.run(path, data=wave)
+    assert not lab.exists()
 
 
 def test_every_error_names_what_to_do():

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from chymist import data, models
 from chymist.bench import Bench
-from chymist.instruments import images
+from chymist.instruments import held_out_psnr, images, training_psnr
 from chymist.solvers import Adam
 
 
 def recorded(instruments, shown, steps=0, seeds=2, encoding="basic"):
     bench = Bench("tests", "images", tuple(range(seeds)))
     networks = bench.networks(
-        lambda: models.coordinate_network(encoding, width=8, m=4, highest=4),
+        lambda: models.coordinate_network(
+            encoding, width=8, m=4, highest=4, outputs=shown.sizes["channel"]
+        ),
         models.coordinate_start(encoding, 1.0),
     )
     x, y = data.split_pixels(shown)
@@ -25,7 +26,7 @@ def recorded(instruments, shown, steps=0, seeds=2, encoding="basic"):
 def test_band_psnr_splits_the_mean_squared_error():
     shown = data.pictures(32)
     everything = (-0.5, 0.5, 4, 8, 100)
-    run = recorded([images.picture_band_psnr(everything), images.training_psnr()], shown).data
+    run = recorded([images.picture_band_psnr(everything), training_psnr()], shown).data
     parts = (10 ** (-run.band_psnr / 10)).sum("band")
     np.testing.assert_allclose(-10 * np.log10(parts), run.train_psnr, rtol=1e-5)
 
@@ -34,14 +35,15 @@ def test_relative_errors_are_those_of_a_direct_transform():
     shown = data.pictures(32)
     trained = recorded([images.picture_band_error((1, 3, 8))], shown)
     x, y = data.split_pixels(shown)
-    drawn = trained.end.predict(x).sel(image="flower", seed=1).values.reshape(16, 16)
-    target = y.sel(image="flower").values.reshape(16, 16)
+    drawn = trained.end.predict(x).sel(image="flower", seed=1).values.reshape(16, 16, 3)
+    target = y.sel(image="flower").values.reshape(16, 16, 3)
     frequency = np.fft.fftfreq(16, 1 / 16)
     radius = np.hypot(frequency[:, None], frequency)
     for low, high in ((1, 3), (3, 8)):
         band = (radius >= low) & (radius < high)
         error, content = (
-            np.sqrt((np.abs(np.fft.fft2(a)) ** 2)[band].sum()) for a in (drawn - target, target)
+            np.sqrt((np.abs(np.fft.fft2(a, axes=(0, 1))) ** 2)[band].sum())
+            for a in (drawn - target, target)
         )
         measured = trained.data.band_error.sel(image="flower", seed=1, band=low, step=0)
         assert float(measured) == pytest.approx(error / content, rel=1e-4)
@@ -50,7 +52,7 @@ def test_relative_errors_are_those_of_a_direct_transform():
 def test_held_out_pixels_are_scored_by_what_is_drawn_there():
     shown = data.pictures(32)
     held_x, held_y = data.split_pixels(shown, held_out=True)
-    trained = recorded([images.held_out_psnr(held_x, held_y)], shown, steps=3)
+    trained = recorded([held_out_psnr(held_x, held_y)], shown, steps=3)
     drawn = trained.end.predict(held_x)
     expected = -10 * np.log10(((drawn - held_y) ** 2).mean(("sample", "feature")))
     np.testing.assert_allclose(trained.data.test_psnr.isel(step=-1), expected, rtol=1e-4)
@@ -58,11 +60,14 @@ def test_held_out_pixels_are_scored_by_what_is_drawn_there():
 
 def test_a_reconstruction_is_the_picture_drawn():
     shown = data.pictures(32)
-    trained = recorded([images.reconstruction(torch.as_tensor(data.pixel_grid(9)))], shown, steps=3)
-    drawn = trained.end.predict(torch.as_tensor(data.pixel_grid(9)))
+    grid = torch.as_tensor(data.pixel_grid(9))
+    channels = shown.channel.values.tolist()
+    trained = recorded([images.reconstruction(grid, channels)], shown, steps=3)
+    drawn = trained.end.predict(grid)
     kept = trained.data.picture.isel(step=-1)
     assert kept.sizes["row"] == kept.sizes["column"] == 9
-    flat = kept.transpose(*drawn.dims[:2], "row", "column").values.reshape(drawn.shape)
+    assert kept.channel.values.tolist() == channels
+    flat = kept.transpose(*drawn.dims[:2], "row", "column", "channel").values.reshape(drawn.shape)
     np.testing.assert_allclose(flat, drawn, atol=1e-6)
 
 
@@ -73,21 +78,3 @@ def test_samples_that_fill_no_square_are_refused():
     with pytest.raises(ValueError, match="3 samples do not fill a square"):
         bench.train(networks, Adam(), x, torch.zeros(3, 1), steps=0,
                     record={images.picture_band_error((1, 2)): lambda steps: [0]})  # fmt: skip
-
-
-def score(values, sigma=(1.0, 2.0, 4.0, 8.0)):
-    return xr.DataArray(np.asarray(values, float), {"sigma": list(sigma)}, ("sigma",))
-
-
-def test_the_best_octave_lies_between_points():
-    assert images.best_octave(score([0, 1, 1, 0])) == pytest.approx(1.5)
-
-
-@pytest.mark.parametrize(("values", "expected"), [([0, 1, 2, 9], 3), ([9, 2, 1, 0], 0)])
-def test_the_best_octave_stays_on_the_grid(values, expected):
-    assert images.best_octave(score(values)) == pytest.approx(expected)
-
-
-def test_a_level_score_has_its_middle_and_two_points_have_none():
-    assert np.isfinite(images.best_octave(score([1, 1, 1, 1])))
-    assert np.isnan(images.best_octave(score([1, 2], (1.0, 2.0))))

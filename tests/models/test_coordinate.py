@@ -33,6 +33,16 @@ def test_all_encodings_have_as_many_parameters(width, m, depth):
         assert abs(count / counts["gaussian"] - 1) < 0.15, counts
 
 
+@pytest.mark.parametrize("encoding", models.ENCODINGS)
+@pytest.mark.parametrize(("axes", "outputs"), [(1, 1), (2, 3)])
+def test_networks_have_as_many_axes_and_channels_as_asked(encoding, axes, outputs):
+    network = models.coordinate_network(
+        encoding, width=32, m=8, highest=4, axes=axes, outputs=outputs
+    )
+    assert network(torch.rand(5, axes)).shape == (5, outputs)
+    assert abs(parameters(network) / count_parameters(16, 32, 3, outputs) - 1) < 0.15
+
+
 def test_features_depend_on_the_shift_alone():
     generator = torch.Generator().manual_seed(0)
     features = gaussian(40)

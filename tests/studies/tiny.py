@@ -64,7 +64,7 @@ STUDY = Study(
             claims=(Claim("located", "The mean is near one.", mean, between(0.5, 1.5)),),
             figures=(Figure("means", "One dot a seed.", draw),),
             control=Control("Put elsewhere, it is elsewhere.", {"centre": 3.0}, ("located",)),
-            reads_input=True,
+            reads="y",
         ),
     ),
     theory="The mean of $n$ draws has variance $\\sigma^2 / n$.",

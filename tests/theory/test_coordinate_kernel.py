@@ -10,6 +10,7 @@ from chymist.bench import Bench
 from chymist.instruments import empirical_ntk
 from chymist.theory.coordinate_kernel import (
     circle_eigenvalues,
+    drawn_feature_cosine,
     gaussian_feature_cosine,
     interpolate_picture,
     interpolation_psnr,
@@ -83,13 +84,13 @@ def test_a_smooth_picture_is_interpolated():
 
 
 def test_features_narrower_than_a_pixel_say_the_mean():
-    shown = data.pictures(32).values[0]
+    shown = data.grey(data.pictures(32)).values[0, ..., 0]
     drawn = interpolate_picture(shown[::2, ::2], 500.0, 3)
     np.testing.assert_allclose(drawn, shown[::2, ::2].mean(), atol=1e-9)
 
 
 def test_quality_falls_beyond_the_pixels_frequency():
-    shown = data.pictures(32).values[0]
+    shown = data.grey(data.pictures(32)).values[0, ..., 0]
     quality = [interpolation_psnr(shown, sigma, 3) for sigma in (1.0, 4.0, 16.0)]
     assert quality[0] - 3 > quality[1] > quality[2] + 3
 
@@ -97,3 +98,34 @@ def test_quality_falls_beyond_the_pixels_frequency():
 def test_large_pictures_are_refused():
     with pytest.raises(ValueError, match="at most 64 pixels a side, got 65"):
         interpolate_picture(np.zeros((65, 65)), 1.0, 1)
+
+
+def test_the_cosine_of_drawn_frequencies_is_that_of_the_network():
+    bench = Bench("tests", "cosine", tuple(range(3)))
+    sigma = xr.DataArray([1.0, 4.0], {"sigma": [1.0, 4.0]}, ("sigma",))
+    networks = bench.networks(
+        lambda: models.CoordinateMLP(models.gaussian(16), 1024, 2, "tangent"),
+        partial(models.gaussian_tangent_start, sigma=sigma),
+    )
+    points = data.pixel_grid(5)
+    frequencies = networks.buffers["encoding.frequencies"].numpy().astype(float)
+    cosine = drawn_feature_cosine(points, frequencies)
+    assert cosine.shape == (6, 25, 25)
+    with torch.no_grad():
+        features = networks.module.to_empty(device="cpu").encoding
+        for lane in range(6):
+            features.frequencies.copy_(networks.buffers["encoding.frequencies"][lane])
+            features.amplitudes.copy_(networks.buffers["encoding.amplitudes"][lane])
+            gamma = features(torch.as_tensor(points, dtype=torch.float32)).numpy()
+            np.testing.assert_allclose(cosine[lane], gamma @ gamma.T, atol=1e-5)
+    measured = networks.measure(empirical_ntk, torch.as_tensor(points), ("sample", "other"))
+    expected = relu_tangent_kernel(cosine, 2).reshape(2, 3, 25, 25)
+    assert np.abs(measured.values - expected).mean() < 0.1
+
+
+def test_many_drawn_frequencies_have_the_gaussian_cosine():
+    generator = np.random.default_rng(0)
+    points = data.pixel_grid(4)
+    drawn = drawn_feature_cosine(points, generator.normal(scale=1.0, size=(100_000, 2)))
+    squared = ((points[:, None] - points) ** 2).sum(-1)
+    np.testing.assert_allclose(drawn, gaussian_feature_cosine(squared, 1.0), atol=0.02)

@@ -136,3 +136,17 @@ def test_the_step_is_stable_and_beyond_it_training_diverges(fraction):
 def test_theory_needs_no_torch():
     code = "import sys, chymist.theory.gradient_descent; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_residuals_follow_the_eigenvectors_of_any_kernel():
+    n, steps, lr = 12, 40, 0.3
+    kernels = np.stack([random_kernel(n, seed) for seed in range(3)])
+    start = np.random.default_rng(9).normal(size=(3, n))
+    found = gradient_descent.residuals(kernels, start, np.array([lr, lr / 2, lr / 4]), steps)
+    assert found.shape == (3, steps + 1, n)
+    for i in range(3):
+        values, vectors = np.linalg.eigh(kernels[i] / n)
+        factor = (1 - lr / 2**i * values) ** steps
+        expected = vectors @ (factor * (vectors.T @ start[i]))
+        np.testing.assert_allclose(found[i, -1], expected, atol=1e-10)
+        np.testing.assert_array_equal(found[i, 0], start[i])

@@ -1,7 +1,8 @@
 """Pictures: read from a file, taken from scikit-learn, or drawn with a chosen spectrum.
 
-A picture is a square array of grey values in [0, 1], rows from the top. Grey is the luma of the
-sRGB-coded values (Rec. 601 weights), as for JPEG; values are not made linear in light.
+A picture is a square array (row, column, channel) of values in [0, 1], rows from the top, with the
+channels red, green and blue, or grey alone. Values are sRGB-coded, not made linear in light; grey
+is their luma (Rec. 601 weights), as for JPEG.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, UInt
 from numpy import ndarray
 
 from chymist.errors import BadInput
+from chymist.keys import Key
 
 SMALLEST = 16
 """Fewest pixels on the shorter side of a picture that is read."""
@@ -26,13 +28,18 @@ KEPT = 512
 """Most pixels on a side that `picture` keeps."""
 PHOTOGRAPHS = ("china", "flower")
 """Photographs that scikit-learn ships: a temple and a dahlia."""
+KINDS = ("photographs", "zone-plate", "noise")
+COLOURS = ("red", "green", "blue")
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey, of Rec. 601."""
 
 
-def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "size size"]:
-    """Read a picture: turned as EXIF says, its central square, transparency on white, grey.
+def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "size size channel"]:
+    """Read a picture: turned as EXIF says, its central square, transparency on white.
 
     Any format that Pillow reads. The square is area-averaged to `size` pixels a side; without
-    `size`, to at most 512. CMYK is converted through the colour profile it carries.
+    `size`, to at most 512. There are three channels, or one where red, green and blue are the same
+    in every pixel of the file. CMYK is converted through the colour profile it carries.
 
     Raises:
         BadInput: no picture, cut short, animated, a side under 16 pixels, more than 80 million
@@ -48,7 +55,7 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
             with Image.open(path) as opened:
                 _refuse_unfit(path, opened)
                 opened.load()
-                grey = _grey(path, ImageOps.exif_transpose(opened))
+                values = _values(path, ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError:
         raise _too_large(path) from None
     except UnidentifiedImageError:
@@ -63,55 +70,92 @@ def load_image(path: Path | str, size: int | None = None) -> Float[ndarray, "siz
             f"{path.name} cannot be read to its end: {error}",
             "the file is cut short or damaged; export it again",
         ) from None
-    square = _central_square(np.asarray(grey) / np.float32(255))
-    values = area_average(square, size or min(len(square), KEPT)).astype(float)
-    return values.clip(0, 1)
+    square = _central_square(values)
+    side, white = size or min(len(square), KEPT), np.float32(np.iinfo(square.dtype).max)
+    # Channel by channel: in floating point a large photograph needs four times its memory.
+    planes = [area_average(square[..., c] / white, side) for c in range(square.shape[-1])]
+    averaged: ndarray[Any, Any] = np.stack(planes, axis=-1).astype(float)
+    return averaged.clip(0, 1)
 
 
 def picture(path: Path) -> xr.Dataset:
-    """Read a user's picture as the variable `picture` (row, column); see `load_image`."""
-    square = load_image(path)
-    place = range(len(square))
-    values = xr.DataArray(square, {"row": place, "column": place}, ("row", "column"))
-    values.attrs = {"long_name": f"grey values of {path.name}", "units": "1"}
+    """Read a user's picture as the variable `picture` (row, column, channel); see `load_image`."""
+    values = _named(load_image(path))
+    values.attrs = {"long_name": f"values of {path.name}", "units": "1"}
     return xr.Dataset({"picture": values}, attrs={"name": path.stem})
 
 
-def pictures(size: int, given: xr.Dataset | None = None) -> xr.DataArray:
-    """Return what a user gave (`picture`), or else scikit-learn's photographs.
+def pictures(
+    size: int, given: xr.Dataset | None = None, kind: str = "photographs", drawn_at: int = 0
+) -> xr.DataArray:
+    """Return what a user gave (`picture`), or pictures of a kind.
 
-    Their central squares, grey, area-averaged to `size`; dims (image, row, column).
+    Dimensions (image, row, column, channel). The kinds are scikit-learn's photographs, in colour; a
+    zone plate; two of noise with amplitudes 1/|k|, the same in every call. Area-averaged to `size`,
+    photographs from their central squares, the others from `drawn_at` pixels a side (by default
+    `size`).
+
+    Raises:
+        ValueError: no such kind.
     """
     if given is not None:
-        names, squares = ["yours"], [np.asarray(given["picture"], dtype=float)]
+        squares = {"yours": np.asarray(given["picture"], dtype=float)}
+    elif kind == "photographs":
+        squares = {name: _photograph(name) for name in PHOTOGRAPHS}
+    elif kind == "zone-plate":
+        squares = {"zone plate": zone_plate(drawn_at or size)[..., None]}
+    elif kind == "noise":
+        keys = {f"noise {i}": Key("data", "pictures", i, "noise") for i in (1, 2)}
+        squares = {
+            name: power_law_noise(drawn_at or size, 1, key.numpy())[..., None]
+            for name, key in keys.items()
+        }
     else:
-        names, squares = list(PHOTOGRAPHS), [_photograph(name) for name in PHOTOGRAPHS]
-    values = np.stack([area_average(square, size) for square in squares])
-    place = range(size)
-    return xr.DataArray(
-        values,
-        {"image": names, "row": place, "column": place},
-        ("image", "row", "column"),
-        attrs={"long_name": "grey value", "units": "1"},
-    )
+        raise ValueError(f"no pictures of kind {kind!r}; known: {', '.join(KINDS)}")
+    drawn = [_named(area_average(square, size)) for square in squares.values()]
+    names = xr.DataArray(list(squares), dims="image", name="image")
+    joined = xr.concat(drawn, names, join="exact")
+    joined.attrs = {"long_name": "value of the picture", "units": "1"}
+    return joined
 
 
-def _photograph(name: str) -> Float[ndarray, "side side"]:
-    from PIL import Image
+def grey(picture: xr.DataArray) -> xr.DataArray:
+    """Return the luma of pictures with dimension channel, as their one channel.
+
+    >>> red = xr.DataArray([1.0, 0.0, 0.0], {"channel": list(COLOURS)}, ("channel",))
+    >>> grey(red).values, grey(grey(red)).values
+    (array([0.299]), array([0.299]))
+    """
+    if picture.sizes["channel"] == 1:
+        return picture
+    weights = xr.DataArray(list(LUMA), {"channel": list(COLOURS)}, ("channel",))
+    luma = (picture * weights).sum("channel")
+    return luma.expand_dims(channel=["grey"], axis=-1).assign_attrs(picture.attrs)
+
+
+def _named(values: Float[ndarray, "size size channel"]) -> xr.DataArray:
+    side, _, channels = values.shape
+    names = list(COLOURS) if channels == len(COLOURS) else ["grey"]
+    axes = {"row": range(side), "column": range(side), "channel": names}
+    return xr.DataArray(values, axes, tuple(axes))
+
+
+def _photograph(name: str) -> Float[ndarray, "side side channel"]:
     from sklearn.datasets import load_sample_image
 
-    grey = Image.fromarray(load_sample_image(f"{name}.jpg")).convert("L")
-    return _central_square(np.asarray(grey, dtype=float) / 255)
+    return _central_square(load_sample_image(f"{name}.jpg") / 255.0)
 
 
-def _central_square(values: Float[ndarray, "rows columns"]) -> Float[ndarray, "side side"]:
-    side = min(values.shape)
-    top, left = ((n - side) // 2 for n in values.shape)
+def _central_square(values: Float[ndarray, "rows columns *rest"]) -> Float[ndarray, "side side *r"]:
+    side = min(values.shape[:2])
+    top, left = ((n - side) // 2 for n in values.shape[:2])
     square: ndarray[Any, Any] = values[top : top + side, left : left + side]
     return square
 
 
-def area_average(values: Float[ndarray, "rows columns"], size: int) -> Float[ndarray, "size size"]:
+def area_average(
+    values: Float[ndarray, "rows columns *channel"], size: int
+) -> Float[ndarray, "size size *channel"]:
     """Resize by averaging over each new pixel's area; the mean is kept exactly.
 
     A new pixel covers rows / size by columns / size old ones, in part where the ratio is not whole.
@@ -120,8 +164,10 @@ def area_average(values: Float[ndarray, "rows columns"], size: int) -> Float[nda
     array([[4.]])
     """
     # In single precision if the values are: a large photograph would need twice the memory.
-    rows, columns = (_shares(n, size).astype(values.dtype) for n in values.shape)
-    averaged: ndarray[Any, Any] = rows @ values @ columns.T
+    rows, columns = (_shares(n, size).astype(values.dtype) for n in values.shape[:2])
+    averaged: ndarray[Any, Any] = np.einsum(
+        "ar,rc...,bc->ab...", rows, values, columns, optimize=True
+    )
     return averaged
 
 
@@ -143,14 +189,32 @@ def split_pixels(
 
     Training pixels are at even rows and columns, a square grid of half the side; held-out ones at
     odd rows and columns, as far as possible from them. `pictures` has dimensions (..., row,
-    column); coordinates are those of the whole picture.
+    column, channel); coordinates are those of the whole picture, a channel becomes a feature.
     """
     size = pictures.sizes["row"]
     every = slice(1 if held_out else 0, None, 2)
     grid = pixel_grid(size).reshape(size, size, 2)[every, every].reshape(-1, 2)
-    values = pictures.isel(row=every, column=every).drop_vars(["row", "column"], errors="ignore")
+    values = pictures.isel(row=every, column=every).rename(channel="feature")
+    values = values.drop_vars(["row", "column", "feature"], errors="ignore")
     flat = values.stack(sample=("row", "column")).drop_vars(["sample", "row", "column"])
-    return xr.DataArray(grid, dims=("sample", "feature")), flat.expand_dims("feature", axis=-1)
+    return xr.DataArray(grid, dims=("sample", "feature")), flat.transpose(..., "sample", "feature")
+
+
+def zone_plate(size: int, fraction: float = 0.5) -> Float[ndarray, "size size"]:
+    """Rings that grow finer outwards: 0.5 + 0.4 cos(2 pi F r^2), r from the centre, in [0.1, 0.9].
+
+    r is in units of the side and F = fraction * size / 2, so that the local frequency, the gradient
+    of F r^2, is 2 F r cycles per picture: zero in the middle, `fraction` of the pixels' highest
+    frequency size / 2 in the middle of an edge, and that on each axis in a corner. A half is the
+    highest frequency of every second pixel.
+
+    >>> float(zone_plate(4, 0.0)[0, 0])
+    0.9
+    """
+    place = np.arange(size) / size - 0.5
+    radius = place[:, None] ** 2 + place[None, :] ** 2
+    rings: ndarray[Any, Any] = 0.5 + 0.4 * np.cos(np.pi * fraction * size * radius)
+    return rings
 
 
 def power_law_noise(
@@ -224,14 +288,14 @@ def _too_large(path: Path) -> BadInput:
     )
 
 
-def _grey(path: Path, image: Any) -> Any:
-    """Return a floating-point image of grey values from 0 to 255."""
+def _values(path: Path, image: Any) -> UInt[ndarray, "rows columns channel"]:
+    """Return the values as integers whose type's largest is white."""
     from PIL import Image
 
     if image.mode == "CMYK":
         image = _through_profile(path, image)
     if image.mode.startswith("I;16"):
-        return Image.fromarray(np.asarray(image, dtype=np.float32) * np.float32(255 / 65535))
+        return np.asarray(image, dtype=np.uint16)[..., None]
     if image.mode in ("I", "F"):
         raise BadInput(
             f"{path.name} has {image.mode} pixels without a stated range",
@@ -239,7 +303,9 @@ def _grey(path: Path, image: Any) -> Any:
         )
     clear = image.convert("RGBA")
     white = Image.new("RGBA", clear.size, "white")
-    return Image.alpha_composite(white, clear).convert("L").convert("F")
+    flat = np.asarray(Image.alpha_composite(white, clear).convert("RGB"))
+    coloured = (flat != flat[..., :1]).any()
+    return flat if coloured else flat[..., :1]
 
 
 def _through_profile(path: Path, image: Any) -> Any:

@@ -14,7 +14,7 @@ from chymist.instruments.frequency import (
 )
 from chymist.instruments.kernels import empirical_ntk, fourier_diagonal
 from chymist.instruments.learning import area_under, time_to
-from chymist.instruments.quality import psnr
+from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "band_error",
     "empirical_ntk",
     "fourier_diagonal",
+    "held_out_psnr",
     "loss",
     "own_error",
     "psnr",
@@ -33,4 +34,5 @@ __all__ = [
     "spectral_error",
     "spectral_peaks",
     "time_to",
+    "training_psnr",
 ]

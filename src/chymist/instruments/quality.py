@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+import xarray as xr
 from torch import Tensor
+
+from chymist.instruments.snapshot import Instrument, Snapshot
 
 
 def psnr(mean_squared_error: Tensor, peak: float = 1.0) -> Tensor:
@@ -13,3 +16,28 @@ def psnr(mean_squared_error: Tensor, peak: float = 1.0) -> Tensor:
     tensor(20.)
     """
     return 10 * torch.log10(peak**2 / mean_squared_error)
+
+
+def training_psnr(name: str = "train_psnr") -> Instrument:
+    """PSNR on the training samples and channels, 10 log10(1 / mse) with peak value 1; unit dB."""
+    return Instrument(
+        name,
+        lambda snapshot: psnr(((snapshot.prediction - snapshot.y) ** 2).mean((-2, -1))),
+        units="dB",
+        long_name="PSNR on the training samples",
+    )
+
+
+def held_out_psnr(
+    x: Tensor | xr.DataArray, y: Tensor | xr.DataArray, name: str = "test_psnr"
+) -> Instrument:
+    """PSNR on samples that were not trained on, over all channels; unit dB, peak value 1.
+
+    Cost: one forward pass.
+    """
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        out = snapshot.predict(snapshot.place(x).to(snapshot.x))
+        return psnr(((out - snapshot.place(y)) ** 2).mean((-2, -1)))
+
+    return Instrument(name, measure, units="dB", long_name="PSNR on held-out samples")

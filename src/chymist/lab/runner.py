@@ -124,10 +124,17 @@ def _read_input(
 ) -> tuple[xr.Dataset | None, tuple[Experiment, ...]]:
     if data is None:
         return None, study.experiments
-    readers = tuple(e for e in study.experiments if e.reads_input)
-    if study.input is None or not readers:
+    if study.input is None or not any(e.reads for e in study.experiments):
         raise BadInput(f"{study.slug} takes no data file", "leave --data out")
-    return study.input.read(Path(data)), readers
+    given = study.input.read(Path(data))
+    readers = tuple(e for e in study.experiments if e.reads in given)
+    if not readers:
+        held = ", ".join(map(str, given))
+        raise BadStudy(
+            f"{study.slug}: no experiment reads what {Path(data).name} holds: {held}",
+            "let the reader name what an experiment reads",
+        )
+    return given, readers
 
 
 def _run_in(

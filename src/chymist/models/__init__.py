@@ -9,11 +9,13 @@ from chymist.models.coordinate import (
     Siren,
     coordinate_network,
     coordinate_start,
+    gaussian,
+    gaussian_tangent_start,
     harmonics,
     tangent_start,
 )
 from chymist.models.losses import sobolev
-from chymist.models.mlp import MLP, gaussian_start
+from chymist.models.mlp import MLP, gaussian_start, normal_start
 from chymist.models.two_layer import (
     TwoLayer,
     antisymmetric_start,
@@ -35,9 +37,12 @@ __all__ = [
     "antisymmetric_start",
     "coordinate_network",
     "coordinate_start",
+    "gaussian",
     "gaussian_circle_start",
     "gaussian_start",
+    "gaussian_tangent_start",
     "harmonics",
+    "normal_start",
     "sobolev",
     "stratified_circle_start",
     "tangent_start",

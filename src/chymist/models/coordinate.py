@@ -111,7 +111,7 @@ def gaussian_frequencies(module: nn.Module, generator: torch.Generator, *, sigma
 
 
 class CoordinateMLP(nn.Module):
-    """ReLU network on encoded coordinates: `depth` hidden layers, one value out.
+    """ReLU network on encoded coordinates: `depth` hidden layers, `outputs` values (channels) out.
 
     With the scaling "standard", layers have biases and PyTorch's default start, and the output
     passes a sigmoid, as values of a picture lie in [0, 1]. With "tangent" there are no biases and
@@ -129,16 +129,17 @@ class CoordinateMLP(nn.Module):
         width: int,
         depth: int = 3,
         scaling: Scaling = "standard",
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.encoding = encoding
         self.width = width
         self.scaling = scaling
-        sizes = [encoding.features, *[width] * depth, 1]
+        sizes = [encoding.features, *[width] * depth, outputs]
         bias = scaling == "standard"
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(sizes))
 
-    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample output"]:
         """Map coordinates in [0, 1) to values."""
         x = self.encoding(x)
         tangent = self.scaling == "tangent"
@@ -168,6 +169,14 @@ def tangent_start(
         size.div_(size.norm())
 
 
+def gaussian_tangent_start(
+    module: CoordinateMLP, generator: torch.Generator, *, sigma: float
+) -> None:
+    """Draw frequencies from N(0, sigma^2) and weights from N(0, 1), features of norm 1."""
+    gaussian_frequencies(module, generator, sigma=sigma)
+    tangent_start(module, generator, decay=0.0)
+
+
 class Siren(nn.Module):
     """Network with sines between its layers: x -> sin(omega (W x + b)), the last layer linear.
 
@@ -178,14 +187,16 @@ class Siren(nn.Module):
     torch.Size([5, 1])
     """
 
-    def __init__(self, width: int, depth: int = 3, axes: int = 2, omega: float = 30.0) -> None:
+    def __init__(
+        self, width: int, depth: int = 3, axes: int = 2, outputs: int = 1, omega: float = 30.0
+    ) -> None:
         super().__init__()
         self.omega = omega
         self.encoding = Centred(axes)
-        sizes = [axes, *[width] * depth, 1]
+        sizes = [axes, *[width] * depth, outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
-    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample 1"]:
+    def forward(self, x: Float[Tensor, "sample axis"]) -> Float[Tensor, "sample output"]:
         """Map coordinates in [0, 1) to values."""
         x = self.encoding(x)
         *hidden, last = self.layers
@@ -210,25 +221,37 @@ def siren_start(module: Siren, generator: torch.Generator) -> None:
 
 
 def coordinate_network(
-    encoding: Encoding, *, width: int, m: int, highest: float, depth: int = 3
+    encoding: Encoding,
+    *,
+    width: int,
+    m: int,
+    highest: float,
+    depth: int = 3,
+    axes: int = 2,
+    outputs: int = 1,
 ) -> CoordinateMLP | Siren:
-    """Build a network for pictures; all have about as many parameters as the Gaussian one.
+    """Build a network for pictures (or sounds: one axis), all of about as many parameters.
 
     "gaussian" has m frequencies and `depth` hidden layers of `width`; "positional" reaches up to
-    `highest` cycles per picture; the others are widened to match. "siren" has no sigmoid.
+    `highest` cycles per picture; the others are widened to match. "siren" has no sigmoid. `outputs`
+    is the number of channels.
     """
-    total = count_parameters(2 * m, width, depth)
+    total = count_parameters(2 * m, width, depth, outputs)
+
+    def matched(inputs: int) -> int:
+        return matched_width(inputs, depth, total, outputs)
+
     match encoding:
         case "none":
-            return CoordinateMLP(Centred(), matched_width(2, depth, total), depth)
+            return CoordinateMLP(Centred(axes), matched(axes), depth, outputs=outputs)
         case "basic":
-            return CoordinateMLP(basic(), matched_width(4, depth, total), depth)
+            return CoordinateMLP(basic(axes), matched(2 * axes), depth, outputs=outputs)
         case "positional":
-            return CoordinateMLP(positional(m, highest), width, depth)
+            return CoordinateMLP(positional(m, highest, axes), width, depth, outputs=outputs)
         case "gaussian":
-            return CoordinateMLP(gaussian(m), width, depth)
+            return CoordinateMLP(gaussian(m, axes), width, depth, outputs=outputs)
         case "siren":
-            return Siren(matched_width(2, depth, total), depth)
+            return Siren(matched(axes), depth, axes, outputs)
 
 
 def coordinate_start(encoding: Encoding, sigma: float) -> Callable[..., None] | None:
@@ -241,23 +264,23 @@ def coordinate_start(encoding: Encoding, sigma: float) -> Callable[..., None] | 
     return siren_start if encoding == "siren" else None
 
 
-def matched_width(inputs: int, depth: int, parameters: int) -> int:
+def matched_width(inputs: int, depth: int, parameters: int, outputs: int = 1) -> int:
     """Hidden width at which a network of `depth` hidden layers has nearest to `parameters` weights.
 
-    Counts weights and biases of dense layers inputs -> width -> ... -> width -> 1, so that
+    Counts weights and biases of dense layers inputs -> width -> ... -> width -> outputs, so that
     encodings with few features can be compared at an equal number of parameters.
 
     >>> matched_width(2, 3, count_parameters(2, 96, 3))
     96
     """
     width = 1
-    while count_parameters(inputs, width + 1, depth) <= parameters:
+    while count_parameters(inputs, width + 1, depth, outputs) <= parameters:
         width += 1
-    below = parameters - count_parameters(inputs, width, depth)
-    over = count_parameters(inputs, width + 1, depth) - parameters
+    below = parameters - count_parameters(inputs, width, depth, outputs)
+    over = count_parameters(inputs, width + 1, depth, outputs) - parameters
     return width if below <= over else width + 1
 
 
-def count_parameters(inputs: int, width: int, depth: int) -> int:
-    """Weights and biases of dense layers inputs -> width (depth times) -> 1."""
-    return (inputs + 1) * width + (depth - 1) * (width + 1) * width + width + 1
+def count_parameters(inputs: int, width: int, depth: int, outputs: int = 1) -> int:
+    """Weights and biases of dense layers inputs -> width (depth times) -> outputs."""
+    return (inputs + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * outputs

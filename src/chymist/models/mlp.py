@@ -53,3 +53,19 @@ def gaussian_start(
         layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
         if layer.bias is not None:
             layer.bias.zero_()
+
+
+def normal_start(
+    module: nn.Module, generator: torch.Generator, *, std: float, first: float | None = None
+) -> None:
+    """Draw all weights and biases from N(0, std^2), those of the first layer from N(0, first^2).
+
+    Without `first` the first layer is as the others. Source of std = 0.05: Xu, Zhang, Xiao (2019),
+    arXiv:1807.01251.
+    """
+    size = std if first is None else first
+    for layer in (m for m in module.modules() if isinstance(m, nn.Linear)):
+        layer.weight.normal_(0, size, generator=generator)
+        if layer.bias is not None:
+            layer.bias.normal_(0, size, generator=generator)
+        size = std

@@ -51,6 +51,24 @@ def gaussian_feature_cosine(
     return cosine
 
 
+def drawn_feature_cosine(
+    points: Float[ndarray, "n axis"], frequencies: Float[ndarray, "*lane m axis"]
+) -> Float[ndarray, "*lane n n"]:
+    """Cosine between the Fourier features of m given frequencies: mean_j cos(2 pi b_j . (v - v')).
+
+    Exact for the frequencies that a network has, where `gaussian_feature_cosine` is their limit:
+    with 32 of them the two differ by about 1 / sqrt(64).
+
+    >>> drawn_feature_cosine(np.array([[0.0], [0.25]]), np.array([[1.0], [2.0]])).round(6)
+    array([[ 1. , -0.5],
+           [-0.5,  1. ]])
+    """
+    phase = 2 * np.pi * points @ np.swapaxes(frequencies, -1, -2)
+    features = np.concatenate([np.cos(phase), np.sin(phase)], axis=-1)
+    cosine: ndarray[Any, Any] = features @ np.swapaxes(features, -1, -2) / frequencies.shape[-2]
+    return cosine
+
+
 def circle_eigenvalues(
     amplitudes: Float[ndarray, "*lane m"], depth: int, samples: int
 ) -> Float[ndarray, "*lane band"]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from chymist import data, models
+from chymist import data, instruments, models
 from chymist.bench import Bench, samples
 from chymist.ensemble import log_spaced
 from chymist.instruments import images
@@ -27,7 +27,7 @@ def train(p: Any, bench: Bench, encoding: Any, sigma: Any, x: Any, y: Any, steps
           record: Any) -> xr.Dataset:  # fmt: skip
     """Train networks of one encoding; all have as many parameters, within 15 %."""
     build = partial(models.coordinate_network, encoding, width=p.width, m=p.frequencies,
-                    highest=p.size / 8)  # fmt: skip
+                    highest=p.size / 8, outputs=y.sizes["feature"])  # fmt: skip
     networks = bench.networks(build, models.coordinate_start(encoding, sigma))
     rate = 0.3 * p.lr if encoding == "siren" else p.lr
     return bench.train(networks, Adam(rate), x, y, steps=steps, record=record, label=encoding).data
@@ -46,21 +46,23 @@ def flat_spectra(p: Any, bench: Bench) -> xr.Dataset:
 
 
 def photographs(p: Any, bench: Bench) -> xr.Dataset:
-    """Errors by octave, held-out PSNR and drawings of networks, on the user's picture or two.
+    """Errors by octave, held-out PSNR and drawings, of the user's picture or `p.pictures`.
 
     `drawn` holds the drawings at the steps `frame`; `photograph` is what they should become.
     """
-    shown = data.pictures(p.size, bench.input)
+    shown = data.pictures(p.size, bench.input, p.pictures)
     octaves = [2**j for j in range(20) if 2**j <= p.size / 4]
     frames = sorted({round(p.steps / 2**i) for i in range(6)})
     curves = (
         images.picture_band_error(octaves),
         images.picture_band_psnr(octaves),
-        images.held_out_psnr(*data.split_pixels(shown, held_out=True)),
+        instruments.held_out_psnr(*data.split_pixels(shown, held_out=True)),
     )
     record = {
         **dict.fromkeys(curves, lambda steps: sorted({*log_spaced(30)(steps), *frames})),
-        images.reconstruction(torch.as_tensor(data.pixel_grid(SHOWN))): lambda steps: frames,
+        images.reconstruction(
+            torch.as_tensor(data.pixel_grid(SHOWN)), shown.channel.values.tolist()
+        ): lambda steps: frames,
     }
     x, y = data.split_pixels(shown)
     run = xr.concat(
@@ -70,23 +72,7 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
         ],
         p.network,
     )
-    target = data.pictures(SHOWN, bench.input).expand_dims(seed=list(bench.seeds))
+    target = data.pictures(SHOWN, bench.input, p.pictures, p.size)
+    target = target.expand_dims(seed=list(bench.seeds))
     drawn = run.picture.sel(step=frames).rename(step="frame")
     return run.drop_vars("picture").assign(drawn=drawn, photograph=target)
-
-
-def scales(p: Any, bench: Bench) -> xr.Dataset:
-    """PSNR at the end of Gaussian features of many scales, at two resolutions an octave apart.
-
-    `score` repeats the one by which `p.judged_on` says that scales are compared.
-    """
-    runs = []
-    for size in (p.size // 2, p.size):
-        shown = data.pictures(size)
-        judges = images.training_psnr(), images.held_out_psnr(*data.split_pixels(shown, True))
-        record = dict.fromkeys(judges, lambda steps: [steps])
-        x, y = data.split_pixels(shown)
-        run = train(p, bench, "gaussian", p.sigma, x, y, p.scale_steps, record)
-        runs.append(run.isel(step=0, drop=True))
-    run = xr.concat(runs, xr.DataArray([p.size // 4, p.size // 2], dims="pixels", name="pixels"))
-    return run.assign(score=run.test_psnr if p.judged_on == "held-out" else run.train_psnr)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import figures
+from chymist import figures, stats
 
 UPDATES: dict[str, Any] = {"x": "step", "x_title": "updates", "x_scale": "log"}
 
@@ -51,7 +51,7 @@ def octaves(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
             if network not in run.network:
                 continue
             curves = run[name].sel(network=network).mean("image")
-            panels.append(_bands(curves, 2.0, title, **words).properties(title=label))
+            panels.append(band_curves(curves, 2.0, title, **words).properties(title=label))
         rows.append(alt.hconcat(*panels))
     return alt.vconcat(*rows)
 
@@ -63,7 +63,7 @@ def flat(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         runs["control: Gaussian features of large scale"] = control
     return alt.hconcat(
         *(
-            _bands(
+            band_curves(
                 data.band_error.isel(network=0, image=0, drop=True), None, "relative error",
                 domain=(0, 1.1),
             ).properties(title=title)
@@ -86,6 +86,7 @@ def scales(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         )
         # In the colour of the measurement it belongs to: the curves cross.
         held = held + theory.encode(color=alt.Color("pixels:N", sort=None))
+    held = held + _best(run)
     trained = figures.measured(
         run.train_psnr.mean("image"), title="training PSNR (dB)", colour="pixels", points=True,
         colour_title="training pixels a side", **words,
@@ -93,22 +94,48 @@ def scales(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     return held.properties(title="held-out pixels") | trained.properties(title="training pixels")
 
 
-def circle(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
-    """Share left of every frequency's error at the start: a panel a decay, the control below."""
-    rows = [_shares(run, "p")]
+def _best(run: xr.Dataset) -> alt.Chart:
+    """Mark the best scale at each resolution on the axis, measured and by kernel regression."""
+    rows = []
+    for name, scores in (("measured", "test_psnr"), ("kernel regression", "predicted_test_psnr")):
+        if scores in run:
+            octave = stats.best_octave(run[scores].mean("image"))
+            octave = octave.median("seed") if "seed" in octave.dims else octave
+            rows += [row | {"best": name} for row in figures.table(sigma=2**octave)]
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_point(filled=True, size=70)
+        .encode(
+            x="sigma:Q", y=alt.value(212), color=alt.Color("pixels:N", sort=None),
+            shape=alt.Shape(
+                "best:N", title="best scale σ*", sort=None,
+                scale=alt.Scale(domain=["measured", "kernel regression"],
+                                range=["triangle-up", "diamond"]),
+            ),
+        )
+    )  # fmt: skip
+
+
+def shares(
+    dim: str, symbol: str, run: xr.Dataset, control: xr.Dataset | None
+) -> alt.TopLevelMixin:
+    """Share left of every band's error at the start: a panel a place along dim, control below."""
+    rows = [_shares(run, dim, symbol)]
     if control is not None:
-        rows.append(_shares(control, "control, p"))
+        rows.append(_shares(control, dim, f"control, {symbol}"))
     return alt.vconcat(*rows)
 
 
-def _shares(run: xr.Dataset, name: str) -> alt.HConcatChart:
+def _shares(run: xr.Dataset, dim: str, name: str) -> alt.HConcatChart:
     words: dict[str, Any] = {"scale": "log", "domain": (0.02, 2), "title": "error / error at start"}
     words |= UPDATES
+    if dim == "kernel_scale":
+        run = _between_edges(run)
     start = run.error.sel(step=0, drop=True)
     panels = []
-    for decay in run.decay.values:
+    for place in run[dim].values:
         left, theory = (
-            (error / start).sel(decay=decay).where(run.predicted_error.sel(decay=decay) > 0.01)
+            (error / start).sel({dim: place}).where(run.predicted_error.sel({dim: place}) > 0.01)
             for error in (run.error, run.predicted_error)
         )
         theory = theory.mean("seed")
@@ -118,19 +145,24 @@ def _shares(run: xr.Dataset, name: str) -> alt.HConcatChart:
                     left.where(left > 0.02), colour="band", colour_title="frequency", **words
                 )
                 + figures.predicted(theory.where(theory > 0.02), detail="band", **words)
-            ).properties(title=f"{name} = {decay:g}", width=210, height=170)
+            ).properties(title=f"{name} = {place:g}", width=210, height=170)
         )
     return alt.hconcat(*panels)
 
 
-def _bands(
-    curves: xr.DataArray, ratio: float | None, title: str, **words: Any
-) -> alt.LayerChart:
-    """Curves of bands, called by their edges; with a ratio the next edge is that multiple."""
+def _between_edges(curves: Any, ratio: float | None = None) -> Any:
+    """Call bands by their edges; the last ends at 12 cycles unless there is a ratio."""
     lower = curves.band.values
     upper = lower * ratio if ratio else np.append(lower[1:], 12)
-    names = [f"{a:g}–{b:g}" for a, b in zip(lower, upper, strict=True)]
+    return curves.assign_coords(band=[f"{a:g}–{b:g}" for a, b in zip(lower, upper, strict=True)])
+
+
+def band_curves(
+    curves: xr.DataArray, ratio: float | None, title: str, unit: str = "cycles per picture",
+    **words: Any,
+) -> alt.LayerChart:
+    """Curves of bands, called by their edges; with a ratio the next edge is that multiple."""
     return figures.measured(
-        curves.assign_coords(band=names), title=title, colour="band",
-        colour_title="cycles per picture", **UPDATES, **words,
+        _between_edges(curves, ratio), title=title, colour="band",
+        colour_title=unit, **UPDATES, **words,
     )  # fmt: skip

@@ -9,17 +9,17 @@ and aliasing. On a circle, a kernel says how fast features and network learn eac
 from typing import Literal
 
 import numpy as np
-import xarray as xr
 
 from chymist import data, models, stats
-from chymist.atlas.frequency import drawing, feature_kernel
+from chymist.atlas.frequency import drawing, sound, sound_figures
 from chymist.atlas.frequency import image_figures as draw
+from chymist.atlas.frequency.feature_kernel import CIRCLE, PICTURE
+from chymist.atlas.frequency.feature_scale import SCALE
 from chymist.bibliography import references
-from chymist.claims import Claim, above, between
-from chymist.instruments import area_under, images
+from chymist.claims import Claim, above
+from chymist.instruments import area_under
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Input, Study
-from chymist.theory import coordinate_kernel
 
 
 class ImageParams(Params):
@@ -29,6 +29,8 @@ class ImageParams(Params):
     size: int = Field(64, ge=64, le=2048, multiple_of=4, description="pixels a side")
     width: int = Field(64, ge=4, le=4096, description="neurons a layer, three hidden layers")
     frequencies: int = Field(32, ge=4, le=4096, multiple_of=2, description="of the encodings")
+    pictures: Literal["photographs", "zone-plate", "noise"] = Field("photographs", description=(
+        "what is drawn: scikit-learn's photographs, rings that grow finer outwards, or 1/f noise"))
     network: Lane[models.Encoding] = Field(models.ENCODINGS, description=(
         "networks that draw photographs; the order of octaves is judged on the first"))
     scale: float = Field(0.04, gt=0, le=4, description=(
@@ -41,9 +43,16 @@ class ImageParams(Params):
     scale_steps: int = Field(200, ge=32, le=10**6, description="updates for each sigma")
     flat_steps: int = Field(400, ge=32, le=10**6, description="updates on flat spectra")
     flat_encoding: models.Encoding = Field("none", description="network on flat spectra")
+    sound_network: Lane[models.Encoding] = Field(("none", "gaussian", "siren"), description=(
+        "networks that draw sounds; the order of octaves is judged on the first"))
+    sound_steps: int = Field(400, ge=64, le=10**6, description="updates on sounds")
     decay: Lane[float] = Field((0, 0.5, 1), ge=0, le=4, description=(
         "exponent p of the features' amplitudes j^-p on the circle"))
-    kernel_width: int = Field(256, ge=1, le=65536, description="neurons a layer on the circle")
+    kernel_width: int = Field(256, ge=1, le=65536, description=(
+        "neurons a layer where networks are compared with their kernel"))
+    kernel_scale: Lane[float] = Field((2, 6), gt=0, le=1e4, description=(
+        "scale of Gaussian features there, cycles per picture"))
+    kernel_steps: int = Field(150, ge=32, le=10**6, description="updates there; twice on a circle")
 
 
 def area(run):
@@ -102,60 +111,30 @@ PHOTO = Experiment(
     ),
     control=Control("At one cycle a pixel the features say nothing between pixels.",
                     {"scale": 1.0, "network": ("none", "gaussian")}, ("remedy",)),
-    reads_input=True,
+    reads="picture",
 )  # fmt: skip
 
 
-def interpolation(p, run):
-    """Held-out PSNR of kernel regression, which is where training without end would lead."""
-    if run.pixels.max() > coordinate_kernel.LARGEST:
-        return xr.Dataset()
-    table = [[[coordinate_kernel.interpolation_psnr(one, sigma, 3) for sigma in run.sigma.values]
-              for one in data.pictures(2 * n).values] for n in run.pixels.values.tolist()]
-    axes = {d: run[d] for d in ("pixels", "image", "sigma")}
-    return xr.Dataset({"test_psnr": xr.DataArray(table, axes, tuple(axes))})
-
-
-def fall(run):
-    """PSNR at the best scale less PSNR at the largest, in dB, mean over pictures."""
-    score = run.score.mean("image")
-    return score.max("sigma") - score.isel(sigma=-1, drop=True)
-
-
-def octaves_apart(run):
-    """log2(best scale at the finer resolution / at the coarser), vertices of parabolas."""
-    return images.best_octave(run.score.mean("image")).diff("pixels").isel(pixels=0, drop=True)
-
-
-SCALE = Experiment(
-    "scale", "Gaussian features of six scales draw photographs at two resolutions.", drawing.scales,
-    prediction=interpolation,
+SOUND = Experiment(
+    "sound", "Networks draw a 32nd of a second of sound as a function of time, from every second "
+    "sample: your own, or cosines of equal amplitude at 2 to 15 cycles.", sound.train,
     claims=(
-        Claim("interior", "Beyond the best scale held-out PSNR falls by more than 3 dB.",
-              fall, above(3)),
-        Claim("doubling", "Twice the resolution, twice the best scale: one octave, to the nearest.",
-              octaves_apart, between(0.5, 1.5)),
+        Claim("sound-order", "Plain coordinates learn a sound's octaves in order.",
+              order, above(0.8)),
+        Claim("sound-spread", "The highest octave's error has 1.3 times the lowest one's area.",
+              spread, above(np.log(1.3))),
+        Claim("sound-remedy", "Gaussian features beat plain coordinates on held-out samples.",
+              gain, above(0)),
     ),
-    figures=(Figure("scales", "Quality against scale; dashed, kernel regression.", draw.scales),),
-    control=Control("On the pixels trained on, a larger scale is no worse: the fall is aliasing.",
-                    {"judged_on": "training"}, ("interior",)),
-)  # fmt: skip
-
-
-def agreement(run):
-    """Correlation of log error with theory over bands and steps, while theory is above 3 %."""
-    theory = run.predicted_error.where((run.predicted_error > 0.03) & (run.step > 0))
-    return xr.corr(np.log(run.error.where(theory > 0)), np.log(theory), ("band", "step"))
-
-
-KERNEL = Experiment(
-    "kernel", "Networks in the kernel scaling on features j^-p [cos, sin](2 pi j v), j = 1..12, "
-    "fit frequencies 1, 2, 4, 8 by gradient descent.", feature_kernel.train,
-    prediction=feature_kernel.descent,
-    claims=(Claim("agreement", "The composed kernel of infinite width predicts every error curve.",
-                  agreement, above(0.95)),),
-    figures=(Figure("circle", "What is left of each frequency; dashed, the kernel.", draw.circle),),
-    control=Control("Four neurons a layer are no kernel.", {"kernel_width": 4}, ("agreement",)),
+    figures=(
+        Figure("sound", "What networks draw of the sound (grey) on samples never seen.",
+               sound_figures.drawn),
+        Figure("sound-octaves", "Errors by octave, and quality on samples never seen.",
+               sound_figures.octaves),
+    ),
+    control=Control("At one cycle a sample the features say nothing between samples.",
+                    {"scale": 1.0, "sound_network": ("none", "gaussian")}, ("sound-remedy",)),
+    reads="sound",
 )  # fmt: skip
 
 
@@ -163,30 +142,42 @@ STUDY = Study(
     slug="image-memorisation", family="frequency", params=ImageParams,
     title="Memorising a photograph: outline first, detail later",
     question="Why does a network draw a photograph from coarse to fine, and what cures it?",
-    experiments=(FLAT, PHOTO, SCALE, KERNEL),
+    experiments=(FLAT, PHOTO, SCALE, SOUND, CIRCLE, PICTURE),
     theory=r"""
 Fourier features $\gamma(v) = (a_j \cos 2\pi b_j \cdot v,\ a_j \sin 2\pi b_j \cdot v)$ turn a
 shift into a cosine $c = \gamma(v) \cdot \gamma(v') / |\gamma|^2$, and a ReLU network of $L$ hidden
 layers turns cosines into its tangent kernel $T_L$: with $T_0 = S_0 = c$ and the arc-cosine kernels
 $\kappa_0, \kappa_1$, $S_l = \kappa_1(S_{l-1})$ and $T_l = S_l + T_{l-1}\,\kappa_0(S_{l-1})$. It
 depends on $v - v'$ alone: its eigenvectors on a circle are the frequencies $k$, and gradient
-descent leaves $e_k(t) = |1 - \eta\lambda_k|^t\, e_k(0)$. For $b_j \sim N(0, \sigma^2)$,
-$c = \exp(-2\pi^2\sigma^2 |v - v'|^2)$: the larger $\sigma$, the flatter $\lambda_k$ and the weaker
-the order. Once $c$ is narrower than a pixel, kernel regression says between pixels what the mean
-says, however well it fits on them.
+descent leaves $e_k(t) = |1 - \eta\lambda_k|^t\, e_k(0)$. On the grid of a picture with $n$ pixels
+the residual is $(I - \eta K/n)^t r_0$, and its bands are what is compared; $K$ is that of the $m$
+frequencies drawn, as the networks have them. Their limit for $b_j \sim N(0, \sigma^2)$,
+$c = \exp(-2\pi^2\sigma^2 |v - v'|^2)$, is what a designer sees: the larger $\sigma$, the flatter
+$\lambda_k$ and the weaker the order; with few frequencies it predicts less well. Once $c$ is
+narrower than a pixel, kernel regression says between pixels what the mean says, however well it
+fits on them.
 """,
     limits="The curves are exact for gradient descent and infinite width; under Adam only the end, "
-           "kernel regression, is compared. At finite width they hold for eigenvalues above about "
-           "the largest over the root of the width: at p = 2 the slowest frequency is late. The "
-           "best scale falls as training goes on; held-out quality peaks and declines. Errors by "
-           "octave of a photograph are confounded with its spectrum: the flat one decides. "
-           "Pictures are grey, and the photographs are two.",
+           "kernel regression, is compared. Gradient descent of $T$ steps would want the scale at "
+           "which the eigenvalue at the pixels' highest frequency is $1/(\\eta T)$; Adam divides "
+           "each weight's step by the size of its gradients, so that no $\\eta T$ says how far an "
+           "eigenvalue has come. The figure marks where kernel regression is best, on a plateau "
+           "whose end, not its best point, moves with the resolution: that the best scale doubles "
+           "is a fact of training that ends. At finite width the curves hold for eigenvalues above "
+           "about the largest over the root of the width: at p = 2 the slowest frequency is late. "
+           "The best scale falls as training goes on; held-out quality peaks and declines. Errors "
+           "by octave of a photograph are confounded with its spectrum: the flat one decides. "
+           "Flat spectra and the study of the scale are grey, and the photographs are two. On a "
+           "zone plate, whose frequencies lie in different places, the order of octaves and the "
+           "optimum of the scale at the coarser resolution are not found. The preset paper is 5 "
+           "days of two cores: it is meant for a larger machine.",
     references=references("xu2020frequency", "tancik2020fourier", "sitzmann2020implicit",
                           "mildenhall2020nerf", "jacot2018neural", "rahaman2019spectral"),
     presets={"quick": {}, "paper": {"size": 512, "width": 256, "frequencies": 256, "steps": 2000,
                                     "scale_steps": 2000, "flat_steps": 2000, "kernel_width": 2048,
                                     "sigma": (2, 4, 8, 16, 32, 64, 128)}},
-    cost={"quick": 70, "paper": 500_000},
-    input=Input("a picture: its central square, grey", (".png", ".jpg", ".jpeg", ".webp", ".tiff",
-                ".bmp", ".gif"), data.picture),
+    cost={"quick": 80, "paper": 460_000},
+    input=Input("a picture: its central square; or a sound: the loudest 32nd of a second of a WAV "
+                "file", (".png", ".jpg", ".jpeg", ".webp", ".tiff", ".bmp", ".gif", ".wav"),
+                data.picture_or_sound),
 )  # fmt: skip
