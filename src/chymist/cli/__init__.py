@@ -24,6 +24,7 @@ VERBS = {
     "list": "List the studies that can be run.",
     "info": "Show a study's question, claims, control, parameters, cost and references.",
     "run": "Run a study and give a verdict.",
+    "resume": "Finish a run that was cut short.",
     "runs": "List the runs of a lab.",
     "show": "Show a run's verdicts.",
     "report": "Write a run's report as one HTML file.",
@@ -62,8 +63,8 @@ def execute(arguments: list[str]) -> int:
     except CycloptsError as error:
         _complain(str(error).strip() or type(error).__name__)
         return 2
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was kept")
+    except KeyboardInterrupt as error:
+        _complain(str(error) or "interrupted")
         return 130
     except BrokenPipeError:
         sys.stderr.close()
