@@ -11,6 +11,7 @@ from typing import Any
 
 from chymist import catalogue, provenance
 from chymist.errors import BadInput, BadParameter, CannotResume, UnknownStudy, did_you_mean
+from chymist.files import sha256
 from chymist.lab import manifest
 from chymist.lab.chunk import ARMS, Chunk
 from chymist.params import Params
@@ -160,6 +161,26 @@ def study_of(plan: Mapping[str, Any], folder: Path) -> Study:
     if folder.resolve().parent.parent in path.parents:
         raise CannotResume(f"run {folder.name}: its study {path} lies in the lab", again)
     return catalogue.load_file(path)
+
+
+def planned_study(plan: Mapping[str, Any], folder: Path) -> Study:
+    """Find the study of a planned run, if it and all that computes it is still as planned.
+
+    Raises:
+        CannotResume: there is no such study here, or something has changed.
+    """
+    again = f"put back what changed, or start again: {plan['command']}"
+    if plan["address"].endswith(".py"):
+        # Looked at before it is run: an altered file is not the study.
+        path = file_of(plan, folder)
+        if path.is_file() and sha256(path) != plan["source"]["sha256"]:
+            raise CannotResume(f"run {folder.name}: {path.name} has changed since then", again)
+    study = study_of(plan, folder)
+    changed = changes(plan, study)
+    if changed:
+        said = ", ".join(f"{name} (was {was}, is {now})" for name, (was, now) in changed.items())
+        raise CannotResume(f"run {folder.name}: changed since then: {said}", again)
+    return study
 
 
 def file_of(plan: Mapping[str, Any], folder: Path) -> Path:

@@ -10,8 +10,8 @@ import torch
 
 from chymist.errors import (
     BadParameter,
-    CannotResume,
     CannotWrite,
+    ChymistError,
     DamagedRun,
     Interrupted,
     UsageError,
@@ -96,6 +96,11 @@ def run(
             if given is not None:
                 facts["input"] = {**told, "kept": write_dataset(folder / INPUT, given)}
             facts["address"] = planning.address(study, name, folder)
+            if jobs > 1 and not facts["address"]:
+                raise BadParameter(
+                    f"jobs cannot be {jobs} for a study made by a program",
+                    "give the study as a file",
+                )
             session = Session(folder, write_plan(folder, facts), study, observe)
         except BaseException:
             home.discard(folder)
@@ -121,7 +126,7 @@ def resume(folder: Path, *, jobs: int = 1, observe: Observer = ignore) -> Run:
         if (folder / MANIFEST).exists():
             return Run.open(folder)
         plan = read_plan(folder)
-        study = _planned_study(plan, folder)
+        study = planning.planned_study(plan, folder)
         if plan["input"] and _digest_of(folder / INPUT) != plan["input"]["kept"]:
             raise DamagedRun(
                 f"run {folder.name}: {INPUT} is missing or altered", f"again: {plan['command']}"
@@ -149,15 +154,15 @@ def _finished(session: Session, jobs: int, discard: Callable[[], None] = lambda:
         raise
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: {_kept(session)}", f"to continue: {again}") from None
-    except CannotWrite as error:
+    except ChymistError as error:
         if not session.seals:
             discard()
             raise
-        short = space.shortage(session.folder, session.chunks, session.seals)
-        raise CannotWrite(
-            f"{error.message}; {short}; {_kept(session)}",
-            f"{error.hint.split(',')[0]}, then: {again}",
-        ) from error
+        message, hint = f"{error.message}; {_kept(session)}", error.hint
+        if isinstance(error, CannotWrite):
+            short = space.shortage(session.folder, session.chunks, session.seals)
+            message, hint = f"{error.message}; {short}; {_kept(session)}", hint.split(",")[0]
+        raise type(error)(message, f"{hint}, then: {again}") from error
     except BaseException as error:
         if session.seals:
             error.add_note(f"{_kept(session)}; to continue: {again}")
@@ -168,22 +173,6 @@ def _finished(session: Session, jobs: int, discard: Callable[[], None] = lambda:
 
 def _kept(session: Session) -> str:
     return f"{len(session.seals)} of {len(session.chunks)} chunks are kept"
-
-
-def _planned_study(plan: dict[str, Any], folder: Path) -> Study:
-    """Find the study of a plan, if it is still the one that was planned."""
-    again = f"put back what changed, or start again: {plan['command']}"
-    if plan["address"].endswith(".py"):
-        # Looked at before it is run: an altered file is not the study.
-        path = planning.file_of(plan, folder)
-        if path.is_file() and sha256(path) != plan["source"]["sha256"]:
-            raise CannotResume(f"run {folder.name}: {path.name} has changed since then", again)
-    study = planning.study_of(plan, folder)
-    changed = planning.changes(plan, study)
-    if changed:
-        said = ", ".join(f"{name} (was {was}, is {now})" for name, (was, now) in changed.items())
-        raise CannotResume(f"run {folder.name}: changed since then: {said}", again)
-    return study
 
 
 def _drop_damaged(folder: Path, plan: dict[str, Any]) -> list[tuple[Any, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import xarray as xr
 from chymist.figures import themed
 from chymist.files import append_line, make_folder, reached, refusals, sha256, write_json
 from chymist.lab import manifest, space
-from chymist.lab.chunk import ARMS, Chunk, Seal, read_seals
+from chymist.lab.chunk import ARMS, Chunk, read_seals
 from chymist.lab.compute import compute
 from chymist.lab.events import Event, Observer
 from chymist.lab.judging import judge_experiment, outcome
@@ -22,6 +23,7 @@ from chymist.lab.layout import EARLY, INPUT, LOG, MANIFEST, PLAN, VERDICTS
 from chymist.lab.plan import chunks_of, digest
 from chymist.lab.run import Run
 from chymist.lab.store import read_dataset, read_joined, seal_chunk
+from chymist.lab.workers import Computed, Workers
 from chymist.study import Experiment, Study
 
 
@@ -50,12 +52,13 @@ class Session:
         """
         space.require(self.folder, self.chunks, self.seals)
         self._judge_what_is_complete()
-        for chunk, seal in self._computed(jobs):
-            self.seals[chunk.index] = seal
-            self.log("sealed", chunk, seconds=seal.seconds)
-            self.tell(chunk, "done", 1, 1)
-            space.require(self.folder, self.chunks, self.seals)
-            self._judge_what_is_complete()
+        with closing(self._computed(jobs)) as computed:
+            for chunk, seal in computed:
+                self.seals[chunk.index] = seal
+                self.log("sealed", chunk, seconds=seal.seconds)
+                self.tell(chunk, "done", 1, 1)
+                space.require(self.folder, self.chunks, self.seals)
+                self._judge_what_is_complete()
         return self._seal()
 
     def log(self, event: str, chunk: Chunk | None = None, **facts: Any) -> None:
@@ -70,11 +73,15 @@ class Session:
         place = (chunk.index, chunk.experiment, chunk.arm)
         self.observe(Event(self.folder, sealed, of, *place, label, done, steps, notice))
 
-    def _computed(self, jobs: int) -> Iterator[tuple[Chunk, Seal]]:
+    def _computed(self, jobs: int) -> Computed:
         missing = [c for c in self.chunks if c.index not in self.seals]
+        if jobs > 1 and len(missing) > 1:
+            threads = self.plan["threads"]
+            shared = Workers(self.folder, self.chunks, self.seals, threads, self.tell, self.log)
+            return shared.compute(jobs)
         return self._in_this_process(missing)
 
-    def _in_this_process(self, missing: Sequence[Chunk]) -> Iterator[tuple[Chunk, Seal]]:
+    def _in_this_process(self, missing: Sequence[Chunk]) -> Computed:
         path = self.folder / INPUT
         given = read_dataset(path) if self.plan["input"] else None
         for chunk in missing:
