@@ -1,8 +1,8 @@
 """The command line: one module a verb, loaded when it is used. Data on stdout, the rest on stderr.
 
 Exit codes: 0 supported and every control flipped (or the verb did its work), 1 internal error,
-2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data, 7 cannot write,
-130 interrupted.
+2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data or a replay that came
+out otherwise, 7 cannot write, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ VERBS = {
     "info": "Show a study's question, claims, control, parameters, cost and references.",
     "run": "Run a study and give a verdict.",
     "resume": "Finish a run that was cut short.",
+    "replay": "Compute a run again and compare it, byte by byte.",
     "runs": "List the runs of a lab.",
     "show": "Show a run's verdicts.",
     "report": "Write a run's report as one HTML file.",

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(hint: Hint) -> Iterator[Observer]:
-    """Show the events of a run, and keep in `hint` how to go on with it."""
+def progress(hint: Hint | None = None) -> Iterator[Observer]:
+    """Show the events of a run, and keep in `hint`, if given, how to go on with it."""
 
     def noted(event: Event) -> None:
-        hint.text = f"interrupted (to continue: {command('resume', event.run)})"
+        if hint is not None:
+            hint.text = f"interrupted (to continue: {command('resume', event.run)})"
         if event.notice:
             console.print(Text(f"chymist: {event.notice}"), soft_wrap=True)
 

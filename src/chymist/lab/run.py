@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from chymist.claims import Verdict
+    from chymist.lab.replay import Replay
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,12 @@ class Run:
         from chymist.lab import runner
 
         return runner.resume(self.folder, **options)
+
+    def replay(self, **options: Any) -> Replay:
+        """Compute the run again and compare every array: see `chymist.lab.replay.replay`."""
+        from chymist.lab.replay import replay
+
+        return replay(self, **options)
 
     def __repr__(self) -> str:
         """One line: study, verdict, claims, folder."""
