@@ -7,6 +7,7 @@ out otherwise, 7 cannot write, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -20,6 +21,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
+INTERRUPTED = 130
 VERBS = {
     "list": "List the studies that can be run.",
     "info": "Show a study's question, claims, control, parameters, cost and references.",
@@ -40,7 +42,13 @@ for _verb, _says in VERBS.items():
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+    code = execute(sys.argv[1:] if arguments is None else arguments)
+    if code == INTERRUPTED:
+        # Unloading torch can take a second, which whoever pressed Ctrl-C should not wait for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def execute(arguments: list[str]) -> int:
@@ -66,7 +74,7 @@ def execute(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt as error:
         _complain(str(error) or "interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0

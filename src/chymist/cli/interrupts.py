@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 1.5
+GRACE = 1.4
 """Seconds that a computation has to stop by itself."""
 SHOW_CURSOR = "\x1b[?25h"
 

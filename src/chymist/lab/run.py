@@ -220,10 +220,17 @@ class Run:
 
         return replay(self, **options)
 
+    def _state(self) -> str:
+        """The overall verdict in words."""
+        if not self.sealed:
+            done, of = self.progress
+            return f"unfinished, {done} of {of} chunks; verdicts are provisional"
+        return "broken: a control did not flip" if self.broken else self.status
+
     def __repr__(self) -> str:
         """One line: study, verdict, claims, folder."""
         claims = ", ".join(f"{n} {v.status}" for n, v in self.verdicts.items())
-        state = "broken (a control did not flip)" if self.broken else self.status
+        state = self._state()
         slug = self.manifest["study"]["slug"]
         return f"Run({slug}: {state}; {claims}; {self.folder})"
 
@@ -232,7 +239,7 @@ class Run:
         from chymist.figures import render
 
         study = self.manifest["study"]
-        state = "broken: a control did not flip" if self.broken else self.status
+        state = self._state()
         rows = "".join(
             f"<tr><td>{html.escape(v.sentence)}</td><td>{html.escape(v.region)}</td>"
             f"<td>{html.escape(_first_interval(v))}</td><td><b>{v.status}</b></td></tr>"

@@ -16,9 +16,9 @@ from chymist.errors import (
     Interrupted,
     UsageError,
 )
-from chymist.files import clear_aside, sha256
+from chymist.files import clear_aside, refusals, sha256
 from chymist.lab import planning, space
-from chymist.lab.chunk import FOLDER, damage, read_seals
+from chymist.lab.chunk import FOLDER, Chunk, damage, read_seals
 from chymist.lab.compute import pinned
 from chymist.lab.events import Observer, ignore
 from chymist.lab.lab import Lab
@@ -175,7 +175,7 @@ def _kept(session: Session) -> str:
     return f"{len(session.seals)} of {len(session.chunks)} chunks are kept"
 
 
-def _drop_damaged(folder: Path, plan: dict[str, Any]) -> list[tuple[Any, str]]:
+def _drop_damaged(folder: Path, plan: dict[str, Any]) -> list[tuple[Chunk, str]]:
     """Break the seals of chunks whose data are not what was sealed, and return what was wrong."""
     found = []
     chunks = chunks_of(plan)
@@ -183,7 +183,8 @@ def _drop_damaged(folder: Path, plan: dict[str, Any]) -> list[tuple[Any, str]]:
     for chunk in chunks:
         wrong = damage(folder, chunk, seals[chunk.index]) if chunk.index in seals else ""
         if wrong:
-            (folder / chunk.seal).unlink()
+            with refusals(folder / chunk.seal):
+                (folder / chunk.seal).unlink()
             found.append((chunk, wrong))
     return found
 

@@ -131,7 +131,8 @@ class Session:
         judged = outcome(self._in_order())
         self.files[VERDICTS] = write_json(self.folder / VERDICTS, judged)
         self.log("finished")
-        (self.folder / EARLY).unlink(missing_ok=True)
+        with refusals(self.folder / EARLY):
+            (self.folder / EARLY).unlink(missing_ok=True)
         facts = {n: v for n, v in self.plan.items() if n not in ("chunks", "digest", "address")}
         record = {
             **facts,

@@ -66,7 +66,15 @@ def joined(parts: Sequence[Placed]) -> xr.Dataset:
     placed = [data.expand_dims({n: [v] for n, v in place.items()}) for place, data in parts]
     if len(placed) == 1:
         return placed[0]
-    return xr.combine_by_coords(placed, join="outer", combine_attrs="override")  # type: ignore[return-value]
+    # All said, since the library's defaults are about to change.
+    return xr.combine_by_coords(  # type: ignore[return-value]
+        placed,
+        join="outer",
+        data_vars="all",
+        coords="different",
+        compat="no_conflicts",
+        combine_attrs="override",
+    )
 
 
 def read_joined(folder: Path, chunks: Sequence[Chunk]) -> xr.Dataset:
