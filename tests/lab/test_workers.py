@@ -154,6 +154,19 @@ def test_no_worker_outlives_the_run(lab, pair, number):
         )
 
 
+PINNED = """
+    import os, torch, threadpoolctl
+    pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+    told = [int(os.environ[n]) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+    mean = 0 * values.mean("sample") + max(pools + told + [torch.get_num_threads()])
+"""
+
+
+def test_threads_are_pinned_before_libraries_are_loaded(lab, variant):
+    run = chymist.run(variant('    mean = values.mean("sample")\n', PINNED), jobs=2)
+    assert (run.data["means"]["mean"] == 1).all()
+
+
 def test_the_costliest_chunks_go_first():
     chunks = [Chunk(i, name, "control", {}, {}) for i, name in enumerate("aabbc")]
     seals = {0: Seal("", 1, 2.0), 2: Seal("", 1, 5.0)}
