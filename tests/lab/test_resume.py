@@ -309,10 +309,10 @@ def test_a_disk_that_fills_up_keeps_what_is_sealed(lab, variant, found):
     """A limit on the size of files that the first chunk fits, and the second does not."""
     every = "values.assign_coords(sample=range(p.width)).assign_attrs(mean.attrs)"
     path = variant('{"mean": mean}', f'{{"mean": mean, "values": {every}}}')
-    words = ["run", str(path), "--width", "1,64", "--seeds", "200"]
+    words = ["run", str(path), "--width", "1,64", "--seeds", "60"]
 
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, 25_000))
 
     done = subprocess.run(
         [sys.executable, "-m", "chymist", *words], preexec_fn=limit, capture_output=True, text=True
@@ -324,7 +324,7 @@ def test_a_disk_that_fills_up_keeps_what_is_sealed(lab, variant, found):
     assert line.endswith(f"1 of 4 chunks are kept (free some space, then: chymist resume {run.id})")
     assert run.progress == (1, 4)
     assert not list(run.folder.glob("chunks/.*"))
-    whole = chymist.run(path, width=(1, 64), seeds=200, lab=lab.parent / "whole")
+    whole = chymist.run(path, width=(1, 64), seeds=60, lab=lab.parent / "whole")
     assert found(run.resume()) == found(whole)
 
 
