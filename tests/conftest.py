@@ -4,13 +4,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import chymist
 from chymist.cli import execute
+from chymist.errors import Interrupted
+from chymist.lab import Lab
 
 # The first example pays for imports, and machines that run tests are shared.
 settings.register_profile("chymist", deadline=None)
 settings.load_profile("chymist")
 
 TINY = Path(__file__).parent / "studies" / "tiny.py"
+PAIR = Path(__file__).parent / "studies" / "pair.py"
 
 
 @pytest.fixture
@@ -55,3 +59,38 @@ def variant(tmp_path, tiny):
         return path
 
     return write
+
+
+@pytest.fixture
+def pair():
+    return PAIR
+
+
+@pytest.fixture
+def cut(lab, pair):
+    """Interrupt a run after so many sealed chunks; return the unfinished run."""
+
+    def interrupted(sealed, study=pair, **options):
+        def observe(event):
+            if event.sealed == sealed and event.label in ("starting", "done"):
+                raise KeyboardInterrupt
+
+        with pytest.raises(Interrupted):
+            chymist.run(study, observe=observe, **options)
+        return Lab().open("latest")
+
+    return interrupted
+
+
+@pytest.fixture
+def found():
+    """Return digests of what a run found: data, verdicts, figures."""
+
+    def results(run):
+        return {
+            name: digest
+            for name, digest in run.manifest["files"].items()
+            if name.endswith(".nc") or name == "verdicts.json" or name.startswith("figures/")
+        }
+
+    return results

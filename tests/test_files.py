@@ -56,3 +56,21 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
     assert done.returncode == 7, done.stderr
     assert "free some space" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_after_a_torn_one_begins_anew(tmp_path):
+    path = tmp_path / "log"
+    files.append_line(path, "one")
+    path.write_text("one\ntw")
+    files.append_line(path, "three")
+    assert path.read_text().splitlines() == ["one", "tw", "three"]
+
+
+@pytest.mark.parametrize("fault", ["flush:1:EIO", "any:2:EIO"])
+def test_a_fault_point_fails_when_it_is_told_to_and_only_then(tmp_path, monkeypatch, fault):
+    monkeypatch.setenv(files.FAULT, fault)
+    files._passed.clear()
+    with pytest.raises(CannotWrite, match="Input/output error"):
+        files.write_text(tmp_path / "a", "x")
+    assert list(tmp_path.iterdir()) == []
+    files.write_text(tmp_path / "a", "x")

@@ -105,7 +105,7 @@ def workloads() -> list[Workload]:
         Workload("W1", "deep and narrow, full batch", lambda: dense(1, 200, 200, 200, 1), 64, 40,
                  line, np.sin(3 * line), squared,
                  dense_flops(200, 1, 200, 200, 200, 1), (200, 200, 200)),
-        Workload("W2", "tiny two-layer, full batch", lambda: dense(10, 50, 1), 256, 2000,
+        Workload("W2", "tiny two-layer, full batch", lambda: dense(10, 50, 1), 256, 300,
                  cloud, np.sin(cloud.sum(1, keepdims=True)), squared,
                  dense_flops(20, 10, 50, 1), (20, 10, 50)),
         Workload("W3", "digits, own minibatches of 64", lambda: dense(64, 128, 128, 10), 32, 500,

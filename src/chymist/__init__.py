@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chymist.api import run, write_report
+    from chymist.api import resume, run, write_report
     from chymist.bench import Bench, samples
     from chymist.bibliography import Reference, references
     from chymist.catalogue import find
@@ -42,6 +42,7 @@ _HOME = {
     "between": "claims",
     "find": "catalogue",
     "references": "bibliography",
+    "resume": "api",
     "run": "api",
     "samples": "bench",
     "write_report": "api",
@@ -69,6 +70,7 @@ __all__ = [
     "between",
     "find",
     "references",
+    "resume",
     "run",
     "samples",
     "write_report",

@@ -7,14 +7,15 @@ from typing import Any
 
 from chymist import catalogue, report
 from chymist.files import write_text
-from chymist.lab import Run, runner
+from chymist.lab import Lab, Run, runner
 from chymist.study import Study
 
 
 def run(study: str | Path | Study, **options: Any) -> Run:
     """Run a study (by slug, file or value), write its report, and return the sealed run.
 
-    Options are those of `chymist.lab.runner.run` (preset, data, lab, sweep, threads, device) and
+    Options are those of `chymist.lab.runner.run` (preset, data, lab, sweep, threads, jobs, device)
+    and
     the study's own parameters::
 
         run = chymist.run("frequency-principle", seeds=8)
@@ -31,12 +32,28 @@ def run(study: str | Path | Study, **options: Any) -> Run:
     return done
 
 
+def resume(run: str = "latest", lab: str | Path | None = None, **options: Any) -> Run:
+    """Finish an unfinished run, write its report, and return it sealed.
+
+    `run` is an id, a unique part of one, a study's slug, or "latest", the newest unfinished run.
+    Options: jobs, observe.
+
+    Raises:
+        ChymistError: see `chymist.lab.runner.resume`.
+    """
+    done = Lab(lab).resume(run, **options)
+    write_report(done)
+    return done
+
+
 def write_report(run: Run, path: str | Path | None = None) -> Path:
     """Write a run's report as one self-contained HTML file; by default into the run's folder.
 
     Raises:
+        UnfinishedRun: the run is not sealed.
         CannotWrite: the file system refuses.
     """
+    run.require_sealed()
     target = Path(path) if path is not None else run.report
     write_text(target, report.render_report(run.manifest, run.outcome, run.specs))
     return target

@@ -6,11 +6,18 @@
     ├── UsageError                2   something asked for is not possible as asked
     │   ├── UnknownStudy              no study of this name
     │   ├── UnknownRun                no run of this name in the lab
+    │   ├── UnfinishedRun             a run that must be resumed before it can be used so
+    │   ├── CannotResume              a run whose study or versions are no longer those of its plan
+    │   ├── RunInUse                  another process is computing the run
     │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
     │   ├── BadInput                  a data file that cannot be used
     │   └── BadStudy                  a study file that is broken or breaks the contract
+    ├── WorkerDied                1   a worker process ended twice in the same chunk
     ├── DamagedRun                6   a file of a run is missing or altered
     └── CannotWrite               7   the lab's folder or disk refuses
+
+    KeyboardInterrupt
+    └── Interrupted             130   a run was interrupted; what it has sealed is kept
 
 Divergence, non-convergence and missing evidence are results, not errors.
 """
@@ -49,6 +56,18 @@ class UnknownRun(UsageError):
     """No run in the lab has this name."""
 
 
+class UnfinishedRun(UsageError):
+    """A run must be resumed before it can be used so."""
+
+
+class CannotResume(UsageError):
+    """A run's study, versions or source are no longer those it was planned with."""
+
+
+class RunInUse(UsageError):
+    """Another process is computing the run."""
+
+
 class BadParameter(UsageError):
     """A parameter is unknown, of the wrong type, or out of range."""
 
@@ -61,6 +80,10 @@ class BadStudy(UsageError):
     """A study file cannot be read, or the study breaks its contract."""
 
 
+class WorkerDied(ChymistError):
+    """A worker process ended twice in the same chunk without saying why."""
+
+
 class DamagedRun(ChymistError):
     """A file of a sealed run is missing or differs from its digest."""
 
@@ -71,6 +94,20 @@ class CannotWrite(ChymistError):
     """The lab's folder or disk refuses to be written."""
 
     exit_code = 7
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted: what it has sealed is kept, and the hint says how to go on."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,16 +1,54 @@
-"""Files that are there whole or not at all: write aside, flush, rename; SHA-256 digests."""
+"""Files that are there whole or not at all: write aside, flush, rename; SHA-256 digests.
+
+Every step that can fail passes a named fault point (folder, write, flush, rename, append, seal), so
+that tests can make the n-th of them fail: see `reached`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import secrets
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from chymist.errors import CannotWrite
+
+FAULT = "CHYMIST_FAULT"
+_passed: Counter[str] = Counter()
+
+
+def reached(point: str) -> None:
+    """Pass a fault point: do nothing, unless $CHYMIST_FAULT says that something fails here.
+
+    It reads "point:count:action": at the count-th passing of that point ("any" for all) the action
+    happens. Actions: the name of an error of the operating system (ENOSPC, EIO, EINTR), which is
+    raised; exit, which ends the process without cleaning up; kill, which kills it.
+    """
+    fault = os.environ.get(FAULT)
+    if fault is not None:
+        _fail(point, fault)
+
+
+def _fail(point: str, fault: str) -> None:
+    where, count, action = fault.split(":")
+    if where not in ("any", point):
+        return
+    _passed[fault] += 1
+    if _passed[fault] != int(count):
+        return
+    if action == "exit":
+        os._exit(70)
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    number = getattr(errno, action)
+    raise OSError(number, os.strerror(number))
 
 
 @contextlib.contextmanager
@@ -42,10 +80,13 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> str:
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with refusals(path):
         try:
+            reached("write")
             write(aside)
+            reached("flush")
             with aside.open("rb+") as stream:
                 os.fsync(stream.fileno())
             digest = sha256(aside)
+            reached("rename")
             aside.replace(path)
             flush_folder(path.parent)
         finally:
@@ -56,6 +97,57 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> str:
 def write_text(path: Path, text: str) -> str:
     """Write UTF-8 text whole; return its digest."""
     return write_whole(path, lambda aside: _write_text(aside, text))
+
+
+def write_json(path: Path, value: Any) -> str:
+    """Write a value as JSON text whole; return its digest. Arrays are written as lists."""
+    return write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON text that people can read."""
+    return json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file that grows; if a crash tore the last line, begin a new one.
+
+    Raises:
+        CannotWrite: the file system refuses.
+    """
+    with refusals(path):
+        reached("append")
+        with path.open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                torn = stream.read(1) != b"\n"
+            else:
+                torn = False
+            stream.write(b"\n" * torn + line.encode() + b"\n")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those it is in.
+
+    Raises:
+        CannotWrite: the file system refuses.
+    """
+    with refusals(path):
+        reached("folder")
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def clear_aside(folder: Path) -> None:
+    """Remove what a killed process left beside the files it was writing in a folder."""
+    for aside in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def _write_text(path: Path, text: str) -> None:

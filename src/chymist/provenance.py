@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from chymist.files import sha256
@@ -30,14 +33,51 @@ def machine() -> dict[str, Any]:
     }
 
 
-def source(function: Callable[..., Any]) -> dict[str, str]:
-    """Return module (a user's file: its name) and digest of the file that defines a function."""
+def source(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return module (a user's file: its name) and digest of the file that defines a function.
+
+    `beside` are the digests of the files in the same folder that it is made of.
+    """
     module = sys.modules.get(function.__module__)
-    path = getattr(module, "__file__", None)
-    digest = sha256(Path(path)) if path and Path(path).is_file() else ""
+    path = _file(module)
     installed = function.__module__.partition(".")[0] in sys.modules and "." in function.__module__
-    name = function.__module__ if installed or not path else Path(path).name
-    return {"module": name, "sha256": digest}
+    name = function.__module__ if installed or not path else path.name
+    files = _beside(module) if module else {}
+    digests = {file.name: sha256(file) for file in sorted(files) if file != path}
+    return {"module": name, "sha256": sha256(path) if path else "", "beside": digests}
+
+
+@cache
+def code() -> str:
+    """Return the digest of chymist's own source."""
+    root = Path(__file__).parent
+    files = sorted(path.relative_to(root) for path in root.rglob("*.py"))
+    lines = "".join(f"{file.as_posix()} {sha256(root / file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _file(module: ModuleType | None) -> Path | None:
+    path = getattr(module, "__file__", None)
+    return Path(path) if path and Path(path).is_file() else None
+
+
+def _beside(module: ModuleType) -> set[Path]:
+    """Find the files of a module and of what it uses from its own folder, directly or not."""
+    found: dict[Path, ModuleType] = {}
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        path = _file(current)
+        if path is None or path in found:
+            continue
+        found[path] = current
+        for value in list(vars(current).values()):
+            name = getattr(value, "__module__", None)
+            used = value if isinstance(value, ModuleType) else sys.modules.get(str(name))
+            file = _file(used)
+            if used is not None and file is not None and file.parent == path.parent:
+                waiting.append(used)
+    return set(found)
 
 
 def _processor() -> str:

@@ -28,13 +28,16 @@ def test_a_run_ends_in_a_verdict_a_report_and_a_sealed_folder(lab, tiny, capsys)
     assert printed.err.strip() == f"report: {folder / 'report.html'}"
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert names == {
+        "plan.json",
         "run.json",
         "verdicts.json",
         "log.jsonl",
         "report.html",
         "figures/means.json",
-        "chunks/means.treatment.nc",
-        "chunks/means.control.nc",
+        "chunks/0000.means.treatment.nc",
+        "chunks/0000.means.treatment.json",
+        "chunks/0001.means.control.nc",
+        "chunks/0001.means.control.json",
     }
     manifest = json.loads((folder / "run.json").read_text())
     assert set(manifest["files"]) == names - {"run.json", "report.html"}
@@ -92,10 +95,8 @@ def test_the_same_run_twice_gives_the_same_bytes(lab, tiny):
     first = chymist.run(tiny)
     time.sleep(1.1)  # file formats like to write the time down
     second = chymist.run(tiny)
-    assert (
-        first.manifest["files"]["chunks/means.treatment.nc"]
-        == (second.manifest["files"]["chunks/means.treatment.nc"])
-    )
+    name = "chunks/0000.means.treatment.nc"
+    assert first.manifest["files"][name] == second.manifest["files"][name]
 
 
 def test_draws_of_a_seed_do_not_depend_on_other_seeds(lab, tiny):

@@ -51,7 +51,7 @@ def test_any_flipped_byte_is_found_and_named(sealed, tmp_path, data):
 def test_a_short_or_missing_file_is_named(sealed, tmp_path, harm):
     copy = tmp_path / sealed.id
     shutil.copytree(sealed.folder, copy)
-    target = copy / "chunks" / "means.control.nc"
+    target = copy / "chunks" / "0001.means.control.nc"
     if harm == "truncate":
         target.write_bytes(target.read_bytes()[:-1])
     else:
@@ -79,7 +79,7 @@ def test_a_newer_format_is_refused_by_number(lab, tiny):
     run = chymist.run(tiny)
     manifest = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(DamagedRun, match="format 99; this version reads up to 1"):
+    with pytest.raises(DamagedRun, match="format 99; this version reads up to 2"):
         Run.open(run.folder)
 
 
@@ -141,9 +141,3 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(tmp_path, tiny):
     assert len(done.stderr.strip().splitlines()) == 1
     assert "free some space" in done.stderr
     assert not (tmp_path / "lab").exists()
-
-
-def test_an_interrupted_run_leaves_nothing(lab, variant, capsys):
-    path = variant('mean = values.mean("sample")', "raise KeyboardInterrupt")
-    assert execute(["run", str(path)]) == 130
-    assert not lab.exists()

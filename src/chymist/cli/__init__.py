@@ -1,12 +1,13 @@
 """The command line: one module a verb, loaded when it is used. Data on stdout, the rest on stderr.
 
 Exit codes: 0 supported and every control flipped (or the verb did its work), 1 internal error,
-2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data, 7 cannot write,
-130 interrupted.
+2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data or a replay that came
+out otherwise, 7 cannot write, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -20,10 +21,13 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
+INTERRUPTED = 130
 VERBS = {
     "list": "List the studies that can be run.",
     "info": "Show a study's question, claims, control, parameters, cost and references.",
     "run": "Run a study and give a verdict.",
+    "resume": "Finish a run that was cut short.",
+    "replay": "Compute a run again and compare it, byte by byte.",
     "runs": "List the runs of a lab.",
     "show": "Show a run's verdicts.",
     "report": "Write a run's report as one HTML file.",
@@ -38,7 +42,13 @@ for _verb, _says in VERBS.items():
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+    code = execute(sys.argv[1:] if arguments is None else arguments)
+    if code == INTERRUPTED:
+        # Unloading torch can take a second, which whoever pressed Ctrl-C should not wait for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def execute(arguments: list[str]) -> int:
@@ -62,9 +72,9 @@ def execute(arguments: list[str]) -> int:
     except CycloptsError as error:
         _complain(str(error).strip() or type(error).__name__)
         return 2
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was kept")
-        return 130
+    except KeyboardInterrupt as error:
+        _complain(str(error) or "interrupted")
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -24,7 +24,7 @@ def cite_(name: str, /, *, lab: Path | None = None) -> None:
     else:
         from chymist import report
 
-        manifest = Lab(lab).open(name).manifest
+        manifest = Lab(lab).open(name).require_sealed().manifest
         print(report.bibtex(manifest))
         cited = [Reference.from_json(r) for r in manifest["study"]["references"]]
     for reference in cited:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from chymist.errors import UsageError
 from chymist.files import refusals, write_whole
 from chymist.lab import Lab
+from chymist.lab.layout import INPUT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,17 +52,20 @@ def export_(
             raise UsageError(f"unknown figure format {name}", f"allowed: {', '.join(FORMATS)}")
     if not (csv or netcdf or formats):
         raise UsageError("nothing to export", "give --csv, --netcdf or --figures svg,png,pdf")
-    found = Lab(lab).open(run)
+    found = Lab(lab).open(run).require_sealed()
     folder = output or Path(f"export-{found.id}")
     with refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if netcdf:
-        for name in found.manifest["files"]:
-            if name.endswith(".nc"):
-                _write(
-                    folder / Path(name).name,
-                    lambda to, name=name: shutil.copyfile(found.folder / name, to),
-                )
+        from chymist.lab.store import write_dataset
+
+        for branch in found.data.leaves:
+            arm = "control" if branch.path.startswith("/control/") else "treatment"
+            path = folder / f"{branch.name}.{arm}.nc"
+            write_dataset(path, branch.to_dataset())
+            print(path)
+        if INPUT in found.manifest["files"]:
+            _write(folder / INPUT, lambda to: shutil.copyfile(found.folder / INPUT, to))
     if csv:
         for branch in found.data.leaves:
             place = branch.path.strip("/").replace("/", "-")

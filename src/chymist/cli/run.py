@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from chymist import catalogue
+from chymist.cli.interrupts import polite
 from chymist.cli.output import err, print_json
+from chymist.cli.progress import progress
 from chymist.errors import BadInput, UsageError
 
 if TYPE_CHECKING:
-    from chymist.lab.runner import Event, Observer
+    from chymist.lab import Run
 
 
 def run_(
@@ -36,6 +26,7 @@ def run_(
     sweep: Annotated[list[str] | None, Parameter(negative="")] = None,
     lab: Path | None = None,
     threads: int | None = None,
+    jobs: int = 1,
     device: str = "cpu",
     json: Annotated[bool, Parameter(negative="")] = False,
     **parameters: str,
@@ -43,7 +34,7 @@ def run_(
     """Run a study: train, measure, compare with theory and control, and give a verdict.
 
     The study's own parameters are flags as well (`--seeds 16 --lr 0.1,0.2`): see
-    `chymist run STUDY --help`.
+    `chymist run STUDY --help`. A run that is interrupted or killed goes on with `chymist resume`.
 
     Parameters
     ----------
@@ -58,7 +49,10 @@ def run_(
     lab
         Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
     threads
-        Processor threads to compute with; all cores by default.
+        Processor threads of each process; all cores by default, one each with several jobs.
+    jobs
+        Processes that compute; the chunks of a run (experiments, arms, points of a sweep) are
+        shared out among them.
     device
         cpu, or cuda where there is one.
     json
@@ -66,24 +60,34 @@ def run_(
     """
     study, data = _study_for(study, data)
     sweeps = dict(_sweep(item) for item in sweep or [])
-    from chymist import api, report
-    from chymist.cli.show import print_outcome
+    with polite() as hint:
+        from chymist import api
 
-    with _progress() as observe:
-        done = api.run(
-            study,
-            preset=preset,
-            data=data,
-            lab=lab,
-            sweep=sweeps,
-            threads=threads,
-            device=device,
-            observe=observe,
-            **parameters,
-        )
+        with progress(hint) as observe:
+            done = api.run(
+                study,
+                preset=preset,
+                data=data,
+                lab=lab,
+                sweep=sweeps,
+                threads=threads,
+                jobs=jobs,
+                device=device,
+                observe=observe,
+                **parameters,
+            )
+    return print_run(done, json)
+
+
+def print_run(done: Run, json: bool) -> int:
+    """Print a finished run's verdicts and where its report is; return its exit code."""
     if json:
+        from chymist import report
+
         print_json(report.summary(done.manifest, done.outcome))
     else:
+        from chymist.cli.show import print_outcome
+
         print_outcome(done)
         err().print(f"report: {done.report}", soft_wrap=True)
     return done.exit_code
@@ -115,39 +119,3 @@ def _sweep(item: str) -> tuple[str, tuple[str, ...]]:
     if not sign or not name or not parts:
         raise UsageError(f"cannot read --sweep {item}", "write --sweep name=value,value")
     return name.strip(), parts
-
-
-@contextmanager
-def _progress() -> Iterator[Observer]:
-    """Bars with the time left on a terminal; nothing in a pipe."""
-    console = err()
-    if not console.is_terminal or os.environ.get("TERM") == "dumb":
-        yield lambda event: None
-        return
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    whole = bars.add_task("experiments", total=None)
-    tasks: dict[tuple[int, str], TaskID] = {}
-
-    def observe(event: Event) -> None:
-        bars.update(whole, total=event.chunks, completed=event.chunk + (event.label == "done"))
-        if event.label in ("starting", "done"):
-            for task in tasks.values():
-                bars.remove_task(task)
-            tasks.clear()
-            return
-        key = (event.chunk, event.label)
-        if key not in tasks:
-            arm = "" if event.arm == "treatment" else " (control)"
-            tasks[key] = bars.add_task(f"{event.experiment}{arm}: {event.label}", total=event.steps)
-        bars.update(tasks[key], completed=event.done)
-
-    with bars:
-        yield observe

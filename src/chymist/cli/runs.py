@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from chymist.cli.output import err, mark, out, print_json
 from chymist.lab import Lab
 
 
 def runs_(*, lab: Path | None = None, json: bool = False) -> None:
-    """List the runs of a lab, newest first.
+    """List the runs of a lab, newest first; unfinished ones with how many chunks are sealed.
 
     Parameters
     ----------
@@ -29,6 +31,7 @@ def runs_(*, lab: Path | None = None, json: bool = False) -> None:
             "preset": m.get("preset", ""),
             "started": m.get("started", ""),
             "seconds": m.get("seconds"),
+            **({"chunks": m["chunks"]} if m.get("status") == "unfinished" else {}),
         }
         for m in home.manifests()
     ]
@@ -45,9 +48,15 @@ def runs_(*, lab: Path | None = None, json: bool = False) -> None:
         table.add_row(
             row["id"],
             row["study"],
-            mark(row["verdict"]),
+            _state(row),
             row["preset"],
             row["started"],
             "" if row["seconds"] is None else f"{row['seconds']:.0f}",
         )
     out().print(table)
+
+
+def _state(row: dict[str, Any]) -> Text:
+    if "chunks" not in row:
+        return mark(row["verdict"])
+    return Text(f"… {row['chunks']['sealed']} of {row['chunks']['of']} chunks", style="yellow")

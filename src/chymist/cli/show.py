@@ -11,10 +11,11 @@ from rich.text import Text
 
 from chymist.cli.output import mark, out, print_json
 from chymist.lab import Lab, Run
+from chymist.lab.layout import command
 
 
 def show_(run: str = "latest", /, *, lab: Path | None = None, json: bool = False) -> None:
-    """Show a run's verdicts.
+    """Show a run's verdicts; of an unfinished run, those that are known already.
 
     Parameters
     ----------
@@ -48,7 +49,14 @@ def print_outcome(run: Run) -> None:
             _add(table, verdict["claim"], verdict, mark)
         for control in experiment["control"]:
             _add(table, f"  control of {control['claim']}", control["verdict"], _flip)
-    console.print(table)
+    if run.outcome["experiments"]:
+        console.print(table)
+    if not run.sealed:
+        done, of = run.progress
+        early = "an early look, provisional: " if run.outcome["experiments"] else ""
+        how = f"{command('resume', run.folder)} continues"
+        console.print(Text(f"… {early}{done} of {of} chunks  ({how})", "yellow"), soft_wrap=True)
+        return
     ending = ": a control did not flip, so the claims prove nothing" if run.broken else ""
     seconds = run.manifest["seconds"]
     console.print(

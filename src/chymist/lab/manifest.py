@@ -55,14 +55,10 @@ def parameter_help(params: type[Params]) -> dict[str, Any]:
     }
 
 
-def count_diverged(measured: Mapping[tuple[str, str], xr.Dataset]) -> dict[str, int]:
-    """Return the number of diverged lanes of each experiment and arm."""
-    return {
-        f"{experiment}, {arm}": int(
-            sum(data[name].notnull().sum() for name in data.data_vars if "diverged_at" in str(name))
-        )
-        for (experiment, arm), data in measured.items()
-    }
+def count_diverged(data: xr.Dataset) -> int:
+    """Return the number of lanes that diverged."""
+    marks = (data[name] for name in data.data_vars if "diverged_at" in str(name))
+    return int(sum(mark.notnull().sum() for mark in marks))
 
 
 def command_line(

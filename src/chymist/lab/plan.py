@@ -1,74 +1,81 @@
-"""The plan of a run: which chunks there are to compute."""
+"""The plan of a run: all that a process needs to compute any part of it, as plain JSON.
+
+It says which study (the way to it, the digests of its source and claims), which parameters, input,
+threads and versions, and lists the chunks. Its own digest makes an altered plan known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from chymist.errors import BadParameter, did_you_mean
-from chymist.lab.run import ARMS
-from chymist.params import Params
-from chymist.study import Experiment, Study
+from chymist.errors import DamagedRun
+from chymist.files import as_json, write_json
+from chymist.lab.chunk import ARMS, Chunk
+from chymist.lab.layout import FORMAT, PLAN
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """The part of a run that one worker computes: an experiment, an arm, one cell of parameters."""
-
-    experiment: str
-    arm: str
-    cell: Params
-    place: Mapping[str, Any]
-
-
-def sweep_points(
-    params: type[Params], base: dict[str, Any], sweep: Mapping[str, Sequence[Any]]
-) -> list[dict[str, Any]]:
-    """Turn a sweep into points; a swept lane or axis is simply given these values in `base`.
+def write_plan(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the plan of the run in this folder whole, and return it.
 
     Raises:
-        BadParameter: an unknown parameter, or values that repeat.
+        CannotWrite: the file system refuses.
     """
-    for name, values in list(sweep.items()):
-        field = name.replace("-", "_")
-        if field not in params.model_fields:
-            raise BadParameter(
-                f"unknown parameter {name} in sweep", did_you_mean(field, params.model_fields)
-            )
-        if params.role_of(field) != "constant":
-            base[field] = tuple(values)
-            sweep = {n: v for n, v in sweep.items() if n != name}
-        elif field == "seeds":
-            raise BadParameter("seeds cannot be swept", "use --seeds N")
-        elif len(set(map(str, values))) < len(values) or not values:
-            raise BadParameter(f"sweep of {name} needs distinct values", f"got {list(values)}")
-    names = [name.replace("-", "_") for name in sweep]
-    return [dict(zip(names, point, strict=True)) for point in product(*sweep.values())]
+    record: dict[str, Any] = json.loads(as_json({"format": FORMAT, "id": folder.name, **facts}))
+    record["digest"] = digest(record)
+    write_json(folder / PLAN, record)
+    return record
 
 
-def plan(
-    study: Study,
-    experiments: Sequence[Experiment],
-    base: dict[str, Any],
-    points: Sequence[dict[str, Any]],
-) -> Iterator[Chunk]:
-    """Yield the chunks: each experiment, treatment then control, at each cell and sweep point.
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Read the plan of a run.
 
     Raises:
-        BadParameter: a point of the sweep, or the control there, is out of range.
+        DamagedRun: it is missing, altered, or from a newer version.
     """
-    axes = [n for n in study.params.model_fields if study.params.role_of(n) == "axis"]
-    for experiment in experiments:
-        for arm in ARMS:
-            change = dict(experiment.control.change) if arm == "control" else {}
-            seen = set()
-            for point in points:
-                whole = study.params.parse({**base, **point, **change})
-                for cell in whole.cells():
-                    swept = {n: getattr(whole, n) for n in point if n not in change}
-                    place = {**swept, **{n: getattr(cell, n) for n in axes}}
-                    if str(place) not in seen:
-                        seen.add(str(place))
-                        yield Chunk(experiment.name, arm, cell, place)
+    try:
+        record: dict[str, Any] = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        written = int(record["format"])
+        if record["id"] != folder.name:
+            raise ValueError("this plan belongs to another run")
+        whole = record["digest"] == digest(record)
+        if not all(map(_possible, record["chunks"])):
+            raise ValueError("a chunk that no plan has")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedRun(
+            f"run {folder.name}: {PLAN} cannot be read", "run the study again"
+        ) from error
+    if written > FORMAT:
+        raise DamagedRun(
+            f"run {folder.name} has format {written}; this version reads up to {FORMAT}",
+            "upgrade chymist",
+        )
+    if not whole:
+        raise DamagedRun(f"run {folder.name}: {PLAN} was altered", "run the study again")
+    return record
+
+
+def chunks_of(plan: Mapping[str, Any]) -> list[Chunk]:
+    """Return the chunks of a plan in order."""
+    return [Chunk(**record) for record in plan["chunks"]]
+
+
+def _possible(chunk: Mapping[str, Any]) -> bool:
+    """Whether a record can be a chunk: its name becomes a path, so nothing else will do."""
+    return (
+        isinstance(chunk["index"], int)
+        and bool(re.fullmatch(r"[a-z][a-z0-9-]*", chunk["experiment"]))
+        and chunk["arm"] in ARMS
+        and set(chunk) == {"index", "experiment", "arm", "parameters", "place"}
+    )
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 digest of a plan, but for the one that it carries."""
+    bare = {name: value for name, value in record.items() if name != "digest"}
+    text = json.dumps(bare, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,15 +1,4 @@
-"""One execution of a study, immutable once sealed: what is in its folder and how it is read.
-
-::
-
-    run.json          manifest: study, parameters, versions, machine, digests of the other files
-    chunks/*.nc       measured data, netCDF-4, one file an experiment and arm
-    input.nc          the user's data, as they were read, if any
-    verdicts.json     claims and controls, judged
-    figures/*.json    Vega-Lite specifications
-    log.jsonl         what happened when
-    report.html       made from the above; may be made again
-"""
+"""One execution of a study, sealed or not yet; `layout` says what its folder holds."""
 
 from __future__ import annotations
 
@@ -20,25 +9,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chymist.errors import DamagedRun
+from chymist.errors import DamagedRun, UnfinishedRun
 from chymist.files import sha256
+from chymist.lab.chunk import ARMS, FOLDER, Chunk, Seal, damage, read_seals
+from chymist.lab.layout import EARLY, FORMAT, MANIFEST, PLAN, VERDICTS, command
+from chymist.lab.plan import chunks_of, digest, read_plan
 
 if TYPE_CHECKING:
     import altair as alt
     import xarray as xr
 
     from chymist.claims import Verdict
-
-FORMAT = 1
-MANIFEST = "run.json"
-VERDICTS = "verdicts.json"
-INPUT = "input.nc"
-ARMS = ("treatment", "control")
+    from chymist.lab.replay import Replay
 
 
 @dataclass(frozen=True)
 class Run:
-    """A sealed run. Opening it checks every file against its digest."""
+    """A run. Opening a sealed one checks every file against its digest.
+
+    An unfinished one (`sealed` is false) shows what its sealed chunks allow: verdicts of the
+    experiments that are all there, which are provisional, and their data.
+    """
 
     folder: Path
     manifest: dict[str, Any]
@@ -50,6 +41,8 @@ class Run:
         Raises:
             DamagedRun: a file is missing, altered, or from a newer version.
         """
+        if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
+            return cls(folder, unfinished(folder))
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             files = dict(manifest["files"])
@@ -85,16 +78,58 @@ class Run:
         """The run's 26 characters."""
         return self.folder.name
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the run is finished, and so can change no more."""
+        return bool(self.manifest["status"] == "sealed")
+
+    def require_sealed(self) -> Run:
+        """Return this run, for what needs a finished one.
+
+        Raises:
+            UnfinishedRun: it is not.
+        """
+        if not self.sealed:
+            done, of = self.progress
+            raise UnfinishedRun(
+                f"run {self.id} is unfinished: {done} of {of} chunks",
+                f"{command('resume', self.folder)} continues it",
+            )
+        return self
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many chunks are sealed, of how many."""
+        chunks = self.chunks
+        return len(read_seals(self.folder, chunks)), len(chunks)
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The chunks of the plan; none for a run of format 1, which was computed in one go."""
+        return chunks_of(read_plan(self.folder)) if self.manifest["format"] > 1 else []
+
     @cached_property
     def outcome(self) -> dict[str, Any]:
-        """The judged claims and controls as plain JSON, with the overall status."""
-        text = (self.folder / VERDICTS).read_text(encoding="utf-8")
-        outcome: dict[str, Any] = json.loads(text)
-        return outcome
+        """The judged claims and controls as plain JSON, with the overall status.
+
+        Of an unfinished run, what is known early, marked `provisional`; its status is "unfinished".
+        """
+        if self.sealed:
+            text = (self.folder / VERDICTS).read_text(encoding="utf-8")
+            outcome: dict[str, Any] = json.loads(text)
+            return outcome
+        early = read_early(self.folder)
+        controls = [c["flipped"] for e in early.values() for c in e["control"]]
+        return {
+            "status": "unfinished",
+            "broken": not all(controls),
+            "provisional": True,
+            "experiments": early,
+        }
 
     @property
     def status(self) -> str:
-        """The verdict of the whole study: supported, refuted or inconclusive."""
+        """The verdict of the whole study: supported, refuted, inconclusive; or unfinished."""
         return str(self.outcome["status"])
 
     @property
@@ -104,10 +139,10 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 supported, 3 inconclusive, 4 refuted, 5 a control did not flip."""
+        """0 supported, 3 inconclusive (or unfinished), 4 refuted, 5 a control did not flip."""
         if self.broken:
             return 5
-        return {"supported": 0, "inconclusive": 3, "refuted": 4}[self.status]
+        return {"supported": 0, "inconclusive": 3, "refuted": 4, "unfinished": 3}[self.status]
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -125,13 +160,32 @@ class Run:
         """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`."""
         import xarray as xr
 
+        from chymist.lab.store import read_dataset, read_joined
+
         branches: dict[str, xr.Dataset] = {}
-        for name in self.manifest["files"]:
-            if name.startswith("chunks/"):
-                experiment, arm = Path(name).stem.rsplit(".", 1)
-                place = experiment if arm == "treatment" else f"control/{experiment}"
-                branches[place] = xr.load_dataset(self.folder / name, engine="netcdf4")
+        if self.manifest["format"] == 1:
+            for name in self.manifest["files"]:
+                if name.startswith(f"{FOLDER}/"):
+                    experiment, arm = Path(name).stem.rsplit(".", 1)
+                    branches[branch(experiment, arm)] = read_dataset(self.folder / name)
+            return xr.DataTree.from_dict(branches)
+        seals = read_seals(self.folder, self.chunks)
+        for experiment in dict.fromkeys(c.experiment for c in self.chunks):
+            for arm in ARMS:
+                parts = [c for c in self.chunks if (c.experiment, c.arm) == (experiment, arm)]
+                if parts and all(c.index in seals for c in parts):
+                    self._check(parts, seals)
+                    branches[branch(experiment, arm)] = read_joined(self.folder, parts)
         return xr.DataTree.from_dict(branches)
+
+    def _check(self, chunks: list[Chunk], seals: dict[int, Seal]) -> None:
+        """Hold data that no manifest vouches for yet to their seals."""
+        for chunk in chunks if not self.sealed else []:
+            wrong = damage(self.folder, chunk, seals[chunk.index])
+            if wrong:
+                raise DamagedRun(
+                    f"run {self.id}: {wrong}", f"{command('resume', self.folder)} computes it again"
+                )
 
     @cached_property
     def specs(self) -> dict[str, dict[str, Any]]:
@@ -154,10 +208,29 @@ class Run:
         """Where the HTML report of this run is."""
         return self.folder / "report.html"
 
+    def resume(self, **options: Any) -> Run:
+        """Compute what an unfinished run lacks, seal it and return it: see `runner.resume`."""
+        from chymist.lab import runner
+
+        return runner.resume(self.folder, **options)
+
+    def replay(self, **options: Any) -> Replay:
+        """Compute the run again and compare every array: see `chymist.lab.replay.replay`."""
+        from chymist.lab.replay import replay
+
+        return replay(self, **options)
+
+    def _state(self) -> str:
+        """The overall verdict in words."""
+        if not self.sealed:
+            done, of = self.progress
+            return f"unfinished, {done} of {of} chunks; verdicts are provisional"
+        return "broken: a control did not flip" if self.broken else self.status
+
     def __repr__(self) -> str:
         """One line: study, verdict, claims, folder."""
         claims = ", ".join(f"{n} {v.status}" for n, v in self.verdicts.items())
-        state = "broken (a control did not flip)" if self.broken else self.status
+        state = self._state()
         slug = self.manifest["study"]["slug"]
         return f"Run({slug}: {state}; {claims}; {self.folder})"
 
@@ -166,7 +239,7 @@ class Run:
         from chymist.figures import render
 
         study = self.manifest["study"]
-        state = "broken: a control did not flip" if self.broken else self.status
+        state = self._state()
         rows = "".join(
             f"<tr><td>{html.escape(v.sentence)}</td><td>{html.escape(v.region)}</td>"
             f"<td>{html.escape(_first_interval(v))}</td><td><b>{v.status}</b></td></tr>"
@@ -180,6 +253,39 @@ class Run:
             f"<table><tr><th>claim</th><th>region</th><th>95 % interval</th><th>verdict</th></tr>"
             f"{rows}</table>{pictures}"
         )
+
+
+def branch(experiment: str, arm: str) -> str:
+    """Return the name of an experiment's arm in the tree of data."""
+    return experiment if arm == "treatment" else f"control/{experiment}"
+
+
+def read_early(folder: Path) -> dict[str, Any]:
+    """Return the verdicts that an unfinished run has so far; none if they cannot be trusted."""
+    try:
+        record = json.loads((folder / EARLY).read_text(encoding="utf-8"))
+        return dict(record["experiments"]) if record["digest"] == digest(record) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def unfinished(folder: Path) -> dict[str, Any]:
+    """Return what a manifest would say of a run that has none yet; opens no data file.
+
+    Raises:
+        DamagedRun: its plan is missing, altered, or from a newer version.
+    """
+    plan = read_plan(folder)
+    chunks = chunks_of(plan)
+    seals = read_seals(folder, chunks)
+    return {
+        **{name: value for name, value in plan.items() if name not in ("chunks", "digest")},
+        "status": "unfinished",
+        "verdict": "unfinished",
+        "seconds": round(sum(seal.seconds for seal in seals.values()), 1),
+        "chunks": {"sealed": len(seals), "of": len(chunks)},
+        "files": {},
+    }
 
 
 def _first_interval(verdict: Verdict) -> str:

@@ -14,6 +14,7 @@ def summary(manifest: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]
         "parameters": manifest["parameters"],
         "seconds": manifest["seconds"],
         "verdict": manifest["verdict"],
+        **({"chunks": manifest["chunks"]} if "chunks" in manifest else {}),
         **outcome,
     }
 

@@ -1,0 +1,250 @@
+"""Planning a run: which chunks there are, and all that is known before the first is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from chymist import catalogue, provenance
+from chymist.errors import (
+    BadInput,
+    BadParameter,
+    BadStudy,
+    CannotResume,
+    UnknownStudy,
+    did_you_mean,
+)
+from chymist.files import sha256
+from chymist.lab import manifest
+from chymist.lab.chunk import ARMS, Chunk
+from chymist.params import Params
+from chymist.study import Experiment, Study
+
+
+def sweep_points(
+    params: type[Params], base: dict[str, Any], sweep: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """Turn a sweep into points; a swept lane or axis is simply given these values in `base`.
+
+    Raises:
+        BadParameter: an unknown parameter, or values that repeat.
+    """
+    for name, values in list(sweep.items()):
+        field = name.replace("-", "_")
+        if field not in params.model_fields:
+            raise BadParameter(
+                f"unknown parameter {name} in sweep", did_you_mean(field, params.model_fields)
+            )
+        if params.role_of(field) != "constant":
+            base[field] = tuple(values)
+            sweep = {n: v for n, v in sweep.items() if n != name}
+        elif field == "seeds":
+            raise BadParameter("seeds cannot be swept", "use --seeds N")
+        elif len(set(map(str, values))) < len(values) or not values:
+            raise BadParameter(f"sweep of {name} needs distinct values", f"got {list(values)}")
+    names = [name.replace("-", "_") for name in sweep]
+    return [dict(zip(names, point, strict=True)) for point in product(*sweep.values())]
+
+
+def chunks(
+    study: Study,
+    experiments: Sequence[Experiment],
+    base: dict[str, Any],
+    points: Sequence[dict[str, Any]],
+) -> Iterator[Chunk]:
+    """Yield the chunks: each experiment, treatment then control, at each cell and sweep point.
+
+    Raises:
+        BadParameter: a point of the sweep, or the control there, is out of range.
+    """
+    axes = [n for n in study.params.model_fields if study.params.role_of(n) == "axis"]
+    index = 0
+    for experiment in experiments:
+        for arm in ARMS:
+            change = dict(experiment.control.change) if arm == "control" else {}
+            seen = set()
+            for point in points:
+                whole = study.params.parse({**base, **point, **change}).model_dump(mode="json")
+                swept = {n: whole[n] for n in point if n not in change}
+                for values in product(*(whole[n] for n in axes)):
+                    cell = dict(zip(axes, values, strict=True))
+                    parameters = {**whole, **{n: [v] for n, v in cell.items()}}
+                    place = {**swept, **cell}
+                    if str(place) not in seen:
+                        seen.add(str(place))
+                        yield Chunk(index, experiment.name, arm, parameters, place)
+                        index += 1
+
+
+def describe(
+    study: Study,
+    *,
+    preset: str,
+    data: str | Path | None,
+    given: xr.Dataset | None,
+    sweep: Mapping[str, Sequence[Any]],
+    threads: int,
+    device: str,
+    name: str,
+    parameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the plan of a run, still without its id, input, way to the study, and digest.
+
+    Raises:
+        BadParameter: a parameter, preset or sweep is not possible.
+        BadStudy: no experiment reads what the user's file holds.
+    """
+    if preset not in study.presets:
+        raise BadParameter(f"unknown preset {preset}", did_you_mean(preset, study.presets))
+    base = {**study.presets[preset], **{n.replace("-", "_"): v for n, v in parameters.items()}}
+    points = sweep_points(study.params, base, sweep)
+    experiments = experiments_of(study, given)
+    return {
+        "preset": preset,
+        "parameters": study.params.parse(base).model_dump(mode="json"),
+        "changed": sorted(n.replace("-", "_") for n in parameters),
+        "sweep": {name: list(values) for name, values in sweep.items()},
+        "input": None,
+        "command": manifest.command_line(name or study.slug, preset, parameters, sweep, data),
+        "threads": threads,
+        "device": device,
+        "study": manifest.describe(study, experiments),
+        "parameter_help": manifest.parameter_help(study.params),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": provenance.machine(),
+        "versions": provenance.versions(),
+        "code": provenance.code(),
+        "source": provenance.source(study.experiments[0].run),
+        "chunks": [c.to_json() for c in chunks(study, experiments, base, points)],
+    }
+
+
+def read_input(study: Study, data: str | Path | None) -> xr.Dataset | None:
+    """Return what the user's file holds; None without one.
+
+    Raises:
+        BadInput: the study takes no data file, or this one cannot be used.
+    """
+    if data is None:
+        return None
+    if study.input is None or not any(e.reads for e in study.experiments):
+        raise BadInput(f"{study.slug} takes no data file", "leave --data out")
+    return study.input.read(Path(data))
+
+
+def experiments_of(study: Study, given: xr.Dataset | None) -> tuple[Experiment, ...]:
+    """Return the experiments that run: with a user's file, those that read what it holds.
+
+    Raises:
+        BadStudy: nobody reads it.
+    """
+    if given is None:
+        return study.experiments
+    readers = tuple(e for e in study.experiments if e.reads in given)
+    if not readers:
+        raise BadStudy(
+            f"{study.slug}: no experiment reads what the file holds: {', '.join(map(str, given))}",
+            "let the reader name what an experiment reads",
+        )
+    return readers
+
+
+def address(study: Study, name: str, folder: Path) -> str:
+    """Return how a run finds its study again: a slug, or the way from its folder to a file.
+
+    Empty for a study that was made by a program: such a run can be neither resumed nor replayed.
+    """
+    if name.endswith(".py"):
+        return os.path.relpath(Path(name).resolve(), folder.resolve())
+    try:
+        return study.slug if catalogue.find(study.slug) is study else ""
+    except UnknownStudy:
+        return ""
+
+
+def study_of(plan: Mapping[str, Any], folder: Path) -> Study:
+    """Find the study of a planned run. A user's file is run, unless it lies inside the lab.
+
+    Raises:
+        CannotResume: there is no such study here.
+    """
+    slug, way = plan["study"]["slug"], str(plan["address"])
+    again = f"start again: {plan['command']}"
+    if not way:
+        raise CannotResume(f"run {folder.name}: its study {slug} was made by a program", again)
+    if not way.endswith(".py"):
+        return catalogue.find(way)
+    path = file_of(plan, folder)
+    if not path.is_file():
+        raise CannotResume(f"run {folder.name}: its study {path} is gone", "put it back")
+    # A run may come from anybody: code that came with it must not be run.
+    if folder.resolve().parent.parent in path.parents:
+        raise CannotResume(f"run {folder.name}: its study {path} lies in the lab", again)
+    return catalogue.load_file(path)
+
+
+def planned_study(plan: Mapping[str, Any], folder: Path) -> Study:
+    """Find the study of a planned run, if it and all that computes it is still as planned.
+
+    Raises:
+        CannotResume: there is no such study here, or something has changed.
+    """
+    again = f"put back what changed, or start again: {plan['command']}"
+    if plan["address"].endswith(".py"):
+        # Looked at before it is run: an altered file is not the study.
+        path = file_of(plan, folder)
+        if path.is_file() and sha256(path) != plan["source"]["sha256"]:
+            raise CannotResume(f"run {folder.name}: {path.name} has changed since then", again)
+    study = study_of(plan, folder)
+    changed = changes(plan, study)
+    if changed:
+        said = ", ".join(f"{name} (was {was}, is {now})" for name, (was, now) in changed.items())
+        raise CannotResume(f"run {folder.name}: changed since then: {said}", again)
+    return study
+
+
+def file_of(plan: Mapping[str, Any], folder: Path) -> Path:
+    """Return where the user's file is that a run was planned from."""
+    return (folder.resolve() / str(plan["address"])).resolve()
+
+
+def changes(plan: Mapping[str, Any], study: Study) -> dict[str, tuple[str, str]]:
+    """Return what decides a run's numbers and is no longer as planned: what it was, what it is."""
+    was = _deciding(
+        plan["source"],
+        {c["name"]: c["digest"] for e in plan["study"]["experiments"] for c in e["claims"]},
+        plan["code"],
+        plan["versions"],
+    )
+    now = _deciding(
+        provenance.source(study.experiments[0].run),
+        {c.name: c.digest() for e in study.experiments for c in e.claims},
+        provenance.code(),
+        provenance.versions(),
+    )
+    names = dict.fromkeys([*was, *now])
+    planned = {e["name"] for e in plan["study"]["experiments"]}
+    idle = {f"claim {c.name}" for e in study.experiments if e.name not in planned for c in e.claims}
+    return {
+        name: (was.get(name, "absent"), now.get(name, "absent"))
+        for name in names
+        if was.get(name) != now.get(name) and name not in idle
+    }
+
+
+def _deciding(
+    source: Mapping[str, Any], claims: Mapping[str, str], code: str, versions: Mapping[str, str]
+) -> dict[str, str]:
+    return {
+        f"source of {source['module']}": source["sha256"][:12],
+        **{f"source of {name}": sha[:12] for name, sha in source["beside"].items()},
+        **{f"claim {name}": sha[:12] for name, sha in claims.items()},
+        **{f"version of {name}": version for name, version in versions.items()},
+        "source of chymist": code[:12],
+    }
