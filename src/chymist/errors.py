@@ -10,6 +10,7 @@
     │   ├── BadInput                  a data file that cannot be used
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── DamagedRun                6   a file of a run is missing or altered
+    │   └── NewerRun                  a newer version wrote the run
     └── CannotWrite               7   the lab's folder or disk refuses
 
 Divergence, non-convergence and missing evidence are results, not errors.
@@ -62,9 +63,22 @@ class BadStudy(UsageError):
 
 
 class DamagedRun(ChymistError):
-    """A file of a sealed run is missing or differs from its digest."""
+    """A file of a sealed run is missing or differs from its digest.
+
+    `file` names it; `expected` and `found` are the whole SHA-256 digests, where there are two.
+    """
 
     exit_code = 6
+
+    def __init__(
+        self, message: str, hint: str = "", *, file: str = "", expected: str = "", found: str = ""
+    ) -> None:
+        super().__init__(message, hint)
+        self.file, self.expected, self.found = file, expected, found
+
+
+class NewerRun(DamagedRun):
+    """A run was written by a newer version, in a format that this one does not know."""
 
 
 class CannotWrite(ChymistError):

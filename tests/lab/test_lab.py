@@ -1,4 +1,3 @@
-import json
 import os
 import resource
 import shutil
@@ -9,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from run_folders import manifest_of, reseal
 
 import chymist
 from chymist.cli import execute
-from chymist.errors import DamagedRun, UnknownRun
+from chymist.errors import DamagedRun, NewerRun, UnknownRun
 from chymist.lab import Lab, Run
 from chymist.lab.lab import new_id
 
@@ -77,17 +77,16 @@ def test_a_broken_manifest_is_damage_and_the_list_still_works(lab, tiny, text, c
 
 def test_a_newer_format_is_refused_by_number(lab, tiny):
     run = chymist.run(tiny)
-    manifest = json.loads((run.folder / "run.json").read_text())
-    (run.folder / "run.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(DamagedRun, match="format 99; this version reads up to 1"):
+    reseal(run.folder, {**manifest_of(run.folder), "format": 99})
+    with pytest.raises(NewerRun, match=r"format 99; this version reads up to 2 \(upgrade chymist"):
         Run.open(run.folder)
 
 
 def test_a_manifest_cannot_point_out_of_its_run(lab, tiny):
     run = chymist.run(tiny)
-    manifest = json.loads((run.folder / "run.json").read_text())
+    manifest = manifest_of(run.folder)
     manifest["files"]["../../secret"] = "0" * 64
-    (run.folder / "run.json").write_text(json.dumps(manifest))
+    reseal(run.folder, manifest)
     with pytest.raises(DamagedRun, match="leads out of the run"):
         Run.open(run.folder)
 

@@ -14,14 +14,12 @@
 from __future__ import annotations
 
 import html
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chymist.errors import DamagedRun
-from chymist.files import sha256
+from chymist.lab.seal import VERDICTS, check_files, read_json, read_manifest
 
 if TYPE_CHECKING:
     import altair as alt
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
     from chymist.claims import Verdict
 
-FORMAT = 1
-MANIFEST = "run.json"
-VERDICTS = "verdicts.json"
 INPUT = "input.nc"
 ARMS = ("treatment", "control")
 
@@ -48,36 +43,10 @@ class Run:
         """Open a run's folder.
 
         Raises:
-            DamagedRun: a file is missing, altered, or from a newer version.
+            DamagedRun: a file is missing or altered, or a newer version wrote the run.
         """
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = dict(manifest["files"])
-            written = int(manifest["format"])
-            if manifest["id"] != folder.name:
-                raise ValueError("this manifest belongs to another run")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedRun(
-                f"run {folder.name}: {MANIFEST} cannot be read", "run the study again"
-            ) from error
-        if written > FORMAT:
-            raise DamagedRun(
-                f"run {folder.name} has format {written}; this version reads up to {FORMAT}",
-                "upgrade chymist",
-            )
-        for name, expected in files.items():
-            path = folder / name
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise DamagedRun(f"run {folder.name}: {name} leads out of the run")
-            if not path.is_file():
-                raise DamagedRun(f"run {folder.name}: {name} is missing", "run the study again")
-            found = sha256(path)
-            if found != expected:
-                raise DamagedRun(
-                    f"run {folder.name}: {name} was altered: expected SHA-256 {expected[:12]}, "
-                    f"found {found[:12]}",
-                    "run the study again",
-                )
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
         return cls(folder, manifest)
 
     @property
@@ -88,9 +57,7 @@ class Run:
     @cached_property
     def outcome(self) -> dict[str, Any]:
         """The judged claims and controls as plain JSON, with the overall status."""
-        text = (self.folder / VERDICTS).read_text(encoding="utf-8")
-        outcome: dict[str, Any] = json.loads(text)
-        return outcome
+        return read_json(self.folder, VERDICTS)
 
     @property
     def status(self) -> str:
@@ -137,7 +104,7 @@ class Run:
     def specs(self) -> dict[str, dict[str, Any]]:
         """The Vega-Lite specification of each figure."""
         return {
-            Path(name).stem: json.loads((self.folder / name).read_text(encoding="utf-8"))
+            Path(name).stem: read_json(self.folder, name)
             for name in self.manifest["files"]
             if name.startswith("figures/")
         }

@@ -22,7 +22,8 @@ from chymist.files import sha256, write_text, write_whole
 from chymist.lab import manifest
 from chymist.lab.lab import Lab
 from chymist.lab.plan import Chunk, plan, sweep_points
-from chymist.lab.run import FORMAT, INPUT, MANIFEST, VERDICTS, Run
+from chymist.lab.run import INPUT, Run
+from chymist.lab.seal import FORMAT, VERDICTS, seal_manifest
 from chymist.study import Experiment, Study
 
 Observer = Callable[["Event"], None]
@@ -193,7 +194,7 @@ def _run_in(
         "diverged": manifest.count_diverged(measured),
         "files": files,
     }
-    write_text(folder / MANIFEST, _json(record))
+    seal_manifest(folder, _json(record))
     return Run.open(folder)
 
 
