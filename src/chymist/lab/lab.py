@@ -82,25 +82,37 @@ class Lab:
         """Return a run by id, by a unique beginning or end of its id, by study slug, or "latest".
 
         Raises:
-            UnknownRun: no run, or more than one id, fits.
+            UnknownRun: no run, or more than one id, fits; or the run is not finished.
             DamagedRun: a file of the run is missing or altered.
+        """
+        folder = self.find(name)
+        if (folder / PLAN).exists() and not (folder / MANIFEST).exists():
+            raise UnknownRun(f"run {folder.name} is not finished", f"chymist resume {folder.name}")
+        return Run.open(folder)
+
+    def find(self, name: str = "latest") -> Path:
+        """Return the folder of a run, sealed or not, by what `open` takes; opens no file of it.
+
+        Raises:
+            UnknownRun: no run, or more than one id, fits.
         """
         folders = self.folders()
         sealed = [f for f in folders if (f / MANIFEST).exists()]
         if not folders or (name == "latest" and not sealed):
             raise UnknownRun(f"no runs in {self.folder}", "chymist run SLUG makes one")
         if name == "latest":
-            return Run.open(sealed[0])
+            return sealed[0]
         fitting = [f for f in folders if f.name.startswith(name) or f.name.endswith(name)]
         if len(fitting) == 1:
-            return self._open(fitting[0])
+            return fitting[0]
         if len(fitting) > 1 and len(name) > 0:
             raise UnknownRun(f"{len(fitting)} runs fit {name}", "give more of the id")
+        known = {f.name: f for f in sealed}
         for line in self.listing(study=name) if name else ():
-            if (self.runs_folder / line.id / MANIFEST).exists():
-                return Run.open(self.runs_folder / line.id)
-        known = ["latest", *self.index.studies(), *(f.name for f in folders)]
-        raise UnknownRun(f"no run {name} in {self.folder}", did_you_mean(name, known))
+            if line.id in known:
+                return known[line.id]
+        words = ["latest", *self.index.studies(), *(f.name for f in folders)]
+        raise UnknownRun(f"no run {name} in {self.folder}", did_you_mean(name, words))
 
     def folders(self) -> list[Path]:
         """Return the folders of all runs, sealed or not, newest first; links are no runs."""
@@ -111,11 +123,6 @@ class Lab:
                 e.name for e in entries if _ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
             ]
         return [self.runs_folder / name for name in sorted(names, reverse=True)]
-
-    def _open(self, folder: Path) -> Run:
-        if (folder / PLAN).exists() and not (folder / MANIFEST).exists():
-            raise UnknownRun(f"run {folder.name} is not finished", f"chymist resume {folder.name}")
-        return Run.open(folder)
 
 
 def new_id() -> str:
