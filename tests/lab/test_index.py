@@ -162,6 +162,24 @@ def test_a_harmed_index_changes_no_listing(five, data):
     assert [m["seconds"] for m in home.manifests()] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"refuted", b"refutee"), (b"study-1", b"study-0"), (b'"seconds": 0.75', b'"seconds": 9.75')],
+)
+def test_a_letter_changed_in_the_index_is_not_listed(five, old, new):
+    lab, _ = five
+    with closing(sqlite3.connect(lab / "index.sqlite")) as db:
+        assert Lab(lab).listing()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = (lab / "index.sqlite").read_bytes()
+    assert old in content
+    (lab / "index.sqlite").write_bytes(content.replace(old, new))
+    home = Lab(lab)
+    assert [row.verdict for row in home.listing()].count("refuted") == 1
+    assert [row.study for row in home.listing()].count("study-1") == 2
+    assert [m["seconds"] for m in home.manifests()] == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
 def test_an_index_of_another_lab_is_not_believed(five, sealed, tmp_path):
     lab, ids = five
     other = tmp_path / "other"
@@ -204,6 +222,10 @@ def test_a_link_in_the_index_place_is_not_followed(five, tmp_path):
     (lab / "index.sqlite").symlink_to(mine)
     assert listed(lab) == ids[::-1]
     assert mine.read_bytes() == before
+    (lab / "index.sqlite").unlink()
+    (lab / "index.sqlite").symlink_to(tmp_path / "nothing")
+    assert listed(lab) == ids[::-1]
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_a_lab_that_cannot_be_written_still_lists(five, monkeypatch):

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from run_folders import manifest_of, reseal
 
 import chymist
@@ -28,23 +26,6 @@ def test_ids_sort_by_time_and_are_path_safe():
     assert len(set(ids)) == 50
     assert all(len(i) == 26 and i.isalnum() and i == i.lower() for i in ids)
     assert [i[:9] for i in ids] == sorted(i[:9] for i in ids)
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_any_flipped_byte_is_found_and_named(sealed, tmp_path, data):
-    copy = tmp_path / sealed.id
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(sealed.folder, copy)
-    name = data.draw(st.sampled_from(sorted(sealed.manifest["files"])))
-    content = bytearray((copy / name).read_bytes())
-    place = data.draw(st.integers(0, len(content) - 1))
-    content[place] ^= 1 << data.draw(st.integers(0, 7))
-    (copy / name).write_bytes(content)
-    with pytest.raises(DamagedRun, match=f"{sealed.id}: {name} was altered"):
-        Run.open(copy)
 
 
 @pytest.mark.parametrize("harm", ["truncate", "remove"])
