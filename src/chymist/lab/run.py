@@ -92,12 +92,15 @@ class Run:
         """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`."""
         import xarray as xr
 
+        from chymist.lab.measured import load
+
+        files: dict[str, str] = self.manifest["files"]
+        chunks = {n: d for n, d in files.items() if n.startswith("chunks/") and n.endswith(".nc")}
         branches: dict[str, xr.Dataset] = {}
-        for name in self.manifest["files"]:
-            if name.startswith("chunks/"):
-                experiment, arm = Path(name).stem.rsplit(".", 1)
-                place = experiment if arm == "treatment" else f"control/{experiment}"
-                branches[place] = xr.load_dataset(self.folder / name, engine="netcdf4")
+        for name, dataset in load(self.folder, chunks).items():
+            experiment, arm = Path(name).stem.rsplit(".", 1)
+            place = experiment if arm == "treatment" else f"control/{experiment}"
+            branches[place] = dataset
         return xr.DataTree.from_dict(branches)
 
     @cached_property

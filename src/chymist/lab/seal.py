@@ -34,6 +34,7 @@ DEEPEST_JSON = 100
 _SEAL = re.compile(rb' "seal": "([0-9a-f]{64})"\n}\n\Z')
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_CHUNK = re.compile(r"chunks/([0-9]{4,}\.)?[a-z0-9-]+\.(treatment|control)\.(nc|json)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -84,6 +85,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for name, digest in files.items():
         if not _NAME.fullmatch(name) or name == MANIFEST:
             raise DamagedRun(f"run {folder.name}: {name!r} leads out of the run")
+        if name.startswith("chunks/") and not _CHUNK.fullmatch(name):
+            raise DamagedRun(f"run {folder.name}: {name} is no name of a chunk")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise DamagedRun(f"run {folder.name}: {MANIFEST} gives no digest of {name}")
     return manifest
