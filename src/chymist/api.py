@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chymist import catalogue, report
+from chymist.errors import DamagedRun
 from chymist.files import write_text
 from chymist.lab import Run, runner
 from chymist.study import Study
@@ -36,7 +37,12 @@ def write_report(run: Run, path: str | Path | None = None) -> Path:
 
     Raises:
         CannotWrite: the file system refuses.
+        DamagedRun: a figure of the run cannot be drawn.
     """
     target = Path(path) if path is not None else run.report
-    write_text(target, report.render_report(run.manifest, run.outcome, run.specs))
+    try:
+        page = report.render_report(run.manifest, run.outcome, run.specs)
+    except ValueError as error:
+        raise DamagedRun(f"run {run.id}: a figure cannot be drawn: {error}") from error
+    write_text(target, page)
     return target

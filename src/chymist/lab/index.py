@@ -108,7 +108,12 @@ class Index:
         if sort not in COLUMNS:
             raise ValueError(f"no column {sort}")
         wanted = {"study": study, "verdict": verdict}
-        given = {name: value for name, value in wanted.items() if value is not None}
+        # A word of the command line need not be text; what is none fits no run.
+        given = {
+            name: value.encode(errors="replace").decode()
+            for name, value in wanted.items()
+            if value is not None
+        }
         where = " AND ".join(f"{name} = ?" for name in given)
         down = (sort in DESCENDING) != reverse
         ties = "" if sort == "id" else f", id {'ASC' if reverse else 'DESC'}"

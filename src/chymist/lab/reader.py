@@ -43,10 +43,10 @@ def read(content: bytes) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:
             if not re.fullmatch(r"\w[\w .+-]*", name):
                 raise ValueError(f"{name!r} is no name")
         for name, variable in data.variables.items():
-            kind = variable.dtype
+            kind: Any = variable.dtype  # str, where the values are texts
             if not (kind is str or (isinstance(kind, np.dtype) and kind.kind in "fiuS")):
                 raise ValueError(f"{name} is of type {kind}")
-            width = 16 if kind is str else kind.itemsize
+            width = getattr(kind, "itemsize", 16)
             stated += math.prod(variable.shape) * width
         if stated > FREE and stated > RATIO * len(content):
             raise ValueError(f"{len(content)} bytes state {stated} bytes of data")
@@ -54,7 +54,7 @@ def read(content: bytes) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:
         variables, arrays, texts = [], [], 0
         for name, variable in data.variables.items():
             values = np.asarray(variable[...])
-            entry = {
+            entry: dict[str, Any] = {
                 "name": name,
                 "dims": list(variable.dimensions),
                 "shape": list(variable.shape),

@@ -14,11 +14,13 @@
 from __future__ import annotations
 
 import html
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from chymist.errors import DamagedRun
 from chymist.lab.seal import VERDICTS, check_files, read_json, read_manifest
 
 if TYPE_CHECKING:
@@ -45,7 +47,10 @@ class Run:
         Raises:
             DamagedRun: a file is missing or altered, or a newer version wrote the run.
         """
+        from chymist.lab.record import check_manifest
+
         manifest = read_manifest(folder)
+        check_manifest(folder, manifest)
         check_files(folder, manifest)
         return cls(folder, manifest)
 
@@ -57,7 +62,11 @@ class Run:
     @cached_property
     def outcome(self) -> dict[str, Any]:
         """The judged claims and controls as plain JSON, with the overall status."""
-        return read_json(self.folder, VERDICTS)
+        from chymist.lab.record import check_outcome
+
+        outcome = read_json(self.folder, VERDICTS)
+        check_outcome(self.folder, outcome)
+        return outcome
 
     @property
     def status(self) -> str:
@@ -114,10 +123,31 @@ class Run:
 
     @property
     def figures(self) -> dict[str, alt.TopLevelMixin]:
-        """The figures as Altair charts."""
+        """The figures as Altair charts.
+
+        Raises:
+            DamagedRun: a specification is none.
+        """
         import altair as alt
 
-        return {name: alt.Chart.from_dict(spec) for name, spec in self.specs.items()}
+        try:
+            return {name: alt.Chart.from_dict(spec) for name, spec in self.specs.items()}
+        except Exception as error:  # of several kinds, all of them saying that it is invalid
+            first = str(error).partition("\n")[0]
+            raise DamagedRun(f"run {self.id}: a figure cannot be read: {first}") from error
+
+    def drawing(self, name: str, format: Literal["svg", "png", "pdf"]) -> bytes:
+        """Return a figure as a picture.
+
+        Raises:
+            DamagedRun: its specification cannot be drawn.
+        """
+        from chymist.rendering import render
+
+        try:
+            return render(self.specs[name], format)
+        except ValueError as error:
+            raise DamagedRun(f"run {self.id}: figure {name} cannot be drawn: {error}") from error
 
     @property
     def report(self) -> Path:
@@ -133,8 +163,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show verdicts and figures in a notebook."""
-        from chymist.figures import render
-
+        # As pictures: SVG within the page could load, and run, what its maker wished.
         study = self.manifest["study"]
         state = "broken: a control did not flip" if self.broken else self.status
         rows = "".join(
@@ -143,7 +172,9 @@ class Run:
             for v in self.verdicts.values()
         )
         pictures = "".join(
-            f"<div>{render(spec, 'svg').decode()}</div>" for spec in self.specs.values()
+            f'<div><img alt="{html.escape(name)}" src="data:image/svg+xml;base64,'
+            f'{b64encode(self.drawing(name, "svg")).decode()}"></div>'
+            for name in self.specs
         )
         return (
             f"<h3>{html.escape(study['title'])}: {state}</h3>"
