@@ -98,6 +98,10 @@ def main() -> None:
         for words in (("runs", "--json"), ("runs",), ("runs", "--limit", "0")):
             took = best(3, lambda words=words: command(lab, *words))
             print(f"chymist {' '.join(words):22} {took:8.3f} s, {command(lab, *words):.0f} MB")
+        for words in (["--help"], ["list"], ["runs"]):
+            call = [sys.executable, "-m", "chymist", *words]
+            took = best(5, lambda call=call: subprocess.run(call, capture_output=True, cwd=folder))
+            print(f"chymist {' '.join(words):22} {took:8.3f} s, no lab")
         (lab / "index.sqlite").unlink()
         print(f"chymist runs, no index         memory {command(lab, 'runs'):.0f} MB")
         size = (lab / "index.sqlite").stat().st_size / 1e6
