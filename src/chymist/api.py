@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chymist import catalogue, report
+from chymist.errors import DamagedRun
 from chymist.files import write_text
 from chymist.lab import Lab, Run, runner
 from chymist.study import Study
@@ -52,8 +53,13 @@ def write_report(run: Run, path: str | Path | None = None) -> Path:
     Raises:
         UnfinishedRun: the run is not sealed.
         CannotWrite: the file system refuses.
+        DamagedRun: a figure of the run cannot be drawn.
     """
     run.require_sealed()
     target = Path(path) if path is not None else run.report
-    write_text(target, report.render_report(run.manifest, run.outcome, run.specs))
+    try:
+        page = report.render_report(run.manifest, run.outcome, run.specs)
+    except ValueError as error:
+        raise DamagedRun(f"run {run.id}: a figure cannot be drawn: {error}") from error
+    write_text(target, page)
     return target

@@ -21,6 +21,10 @@ def _silent(what: str, done: int, steps: int) -> None:
     """Show no progress."""
 
 
+def _forget(text: str) -> None:
+    """Keep no note."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """A place to experiment: the seeds to use, the user's input if any, and how to train."""
@@ -33,6 +37,7 @@ class Bench:
     dtype: torch.dtype = torch.float32
     memory: int = 2**30
     progress: Callable[[str, int, int], None] = _silent
+    note: Callable[[str], None] = _forget
 
     def key(self, seed: int, purpose: str) -> Key:
         """Return the key of a stream of random numbers of this experiment."""
@@ -76,9 +81,14 @@ class Bench:
         batch: int | None = None,
         label: str = "training",
     ) -> Training:
-        """Train all lanes and record: see `Ensemble.train`. `label` is shown in the progress."""
+        """Train all lanes and record: see `Ensemble.train`. `label` is shown in the progress.
+
+        By which engine, and why, goes into the run's log.
+        """
         shown = replace(networks, progress=lambda done, total: self.progress(label, done, total))
-        return shown.train(solver, x, y, steps=steps, loss=loss, batch=batch, record=record)
+        done = shown.train(solver, x, y, steps=steps, loss=loss, batch=batch, record=record)
+        self.note(f"{label} by {done.path}")
+        return done
 
 
 def samples(values: Any, **lanes: Any) -> xr.DataArray:

@@ -14,6 +14,7 @@
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── WorkerDied                1   a worker process ended twice in the same chunk
     ├── DamagedRun                6   a file of a run is missing or altered
+    │   └── NewerRun                  a newer version wrote the run
     └── CannotWrite               7   the lab's folder or disk refuses
 
     KeyboardInterrupt
@@ -85,9 +86,22 @@ class WorkerDied(ChymistError):
 
 
 class DamagedRun(ChymistError):
-    """A file of a sealed run is missing or differs from its digest."""
+    """A file of a sealed run is missing or differs from its digest.
+
+    `file` names it; `expected` and `found` are the whole SHA-256 digests, where there are two.
+    """
 
     exit_code = 6
+
+    def __init__(
+        self, message: str, hint: str = "", *, file: str = "", expected: str = "", found: str = ""
+    ) -> None:
+        super().__init__(message, hint)
+        self.file, self.expected, self.found = file, expected, found
+
+
+class NewerRun(DamagedRun):
+    """A run was written by a newer version, in a format that this one does not know."""
 
 
 class CannotWrite(ChymistError):

@@ -16,6 +16,8 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
+from chymist.rendering import render as render
+
 INK = "#1b2733"
 MUTED = "#5c6b7a"
 # Each colour has a contrast of at least 3 : 1 with white.
@@ -285,18 +287,6 @@ def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "range": {"category": PALETTE},
     }
     return spec
-
-
-def render(spec: dict[str, Any], format: Literal["svg", "png", "pdf"]) -> bytes:
-    """Render a specification without a browser and without the network."""
-    import vl_convert as vlc
-
-    if format == "svg":
-        svg: str = vlc.vegalite_to_svg(spec, allowed_base_urls=[])
-        return svg.encode("utf-8")
-    if format == "png":
-        return bytes(vlc.vegalite_to_png(spec, scale=2.0, allowed_base_urls=[]))
-    return bytes(vlc.vegalite_to_pdf(spec, allowed_base_urls=[]))
 
 
 def _decades(node: Any) -> None:

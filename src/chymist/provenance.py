@@ -51,7 +51,7 @@ def source(function: Callable[..., Any]) -> dict[str, Any]:
 def code() -> str:
     """Return the digest of chymist's own source."""
     root = Path(__file__).parent
-    files = sorted(path.relative_to(root) for path in root.rglob("*.py"))
+    files = sorted(p.relative_to(root) for kind in ("*.py", "*.c") for p in root.rglob(kind))
     lines = "".join(f"{file.as_posix()} {sha256(root / file)}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 

@@ -111,7 +111,7 @@ def test_python_is_as_short_as_the_command_line(lab, tiny):
     assert run.verdicts["located"].status == "supported"
     assert "predicted_mean" in run.data["means"]
     assert list(run.figures) == ["means"]
-    assert "<svg" in run._repr_html_()
+    assert "data:image/svg+xml" in run._repr_html_()
     assert "tiny: supported" in repr(run)
     assert chymist.Lab(lab).open("tiny").id == run.id
 

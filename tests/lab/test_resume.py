@@ -158,7 +158,7 @@ def test_a_damaged_chunk_is_named_and_computed_again(cut, pair, found, how):
     assert any(notices)
     assert found(done) == found(whole)
     again = [chunk for kind, chunk in events(done)[events(done).index(("resumed", "")) :]]
-    assert again.count("0002.first.control") == 3  # damaged, computing, sealed
+    assert again.count("0002.first.control") == 4  # damaged, computing, trained, sealed
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "removed"])

@@ -34,6 +34,7 @@ VERBS = {
     "export": "Write a run's data and figures for other programs.",
     "new": "Write a study of your own to start from.",
     "cite": "Print BibTeX for a study or a run.",
+    "lab": "Check a lab's files, rebuild its index, clear what crashes left.",
 }
 for _verb, _says in VERBS.items():
     # Given as text, a verb's module is imported only when the verb is used.

@@ -72,11 +72,9 @@ def export_(
             for variable, array in branch.to_dataset().data_vars.items():
                 _write(folder / f"{place}-{variable}.csv", lambda to, a=array: _table(a, to))
     if formats:
-        from chymist.figures import render
-
-        for name, spec in found.specs.items():
+        for name in found.specs:
             for kind in formats:
-                content = render(spec, kind)  # type: ignore[arg-type]
+                content = found.drawing(name, kind)  # type: ignore[arg-type]
                 _write(folder / f"{name}.{kind}", lambda to, c=content: to.write_bytes(c))
 
 

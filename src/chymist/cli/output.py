@@ -17,13 +17,16 @@ MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "broken": "!
 
 def out() -> Console:
     """Return the console for data."""
-    console = Console(file=sys.stdout, highlight=False)
-    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=WIDE)
+    # Text is text: square brackets in a run's words are no commands to the terminal.
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if console.is_terminal:
+        return console
+    return Console(file=sys.stdout, highlight=False, markup=False, width=WIDE)
 
 
 def err() -> Console:
     """Return the console for notices and progress."""
-    return Console(file=sys.stderr, highlight=False)
+    return Console(file=sys.stderr, highlight=False, markup=False)
 
 
 def print_json(value: Any) -> None:

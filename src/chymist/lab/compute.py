@@ -18,9 +18,16 @@ Progress = Callable[[str, int, int], None]
 
 
 def compute(
-    study: Study, chunk: Chunk, given: xr.Dataset | None, device: str, progress: Progress
+    study: Study,
+    chunk: Chunk,
+    given: xr.Dataset | None,
+    device: str,
+    progress: Progress,
+    note: Callable[[str], None] = lambda text: None,
 ) -> xr.Dataset:
     """Return the measured data of a chunk, with the predictions beside them.
+
+    `note` is told by which engine its networks were trained.
 
     Raises:
         BadStudy: the experiment or its prediction breaks the contract.
@@ -34,6 +41,7 @@ def compute(
         input=given,
         device=device,
         progress=progress,
+        note=note,
     )
     data = experiment.run(cell, bench)
     _check(study, experiment, data)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import secrets
 import shutil
 import time
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chymist.errors import DamagedRun, UnknownRun, did_you_mean
 from chymist.files import reached, refusals
 from chymist.lab.chunk import FOLDER
 from chymist.lab.layout import MANIFEST, PLAN, default_lab
 from chymist.lab.run import Run, unfinished
+
+if TYPE_CHECKING:
+    from chymist.lab.index import Index, Listed
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"[0-9a-z]{26}")
@@ -52,12 +56,34 @@ class Lab:
             except OSError:
                 return
 
+    @cached_property
+    def index(self) -> Index:
+        """The cache behind listings."""
+        from chymist.lab.index import Index
+
+        return Index(self.folder)
+
+    def listing(self, **options: Any) -> list[Listed]:
+        """Return a line a run, newest first; opens no data file.
+
+        Options: `study` and `verdict` to keep those alone, `sort` (a column of
+        `chymist.lab.index.COLUMNS`), `reverse`, `limit`, `offset` and `within`.
+        """
+        return self.index.listing(**options)
+
     def manifests(self) -> list[dict[str, Any]]:
         """Return the manifests of all runs, newest first; opens no data file.
 
-        An unfinished run has status "unfinished" and says how many chunks are sealed.
+        An unfinished run has status "unfinished" and says how many chunks are sealed. Takes some
+        50 kB of memory a run; `listing` takes less than one.
         """
-        return [_manifest(folder) for folder in self._folders()]
+        found = self.index.manifests()
+        for line in self.listing(verdict="unfinished"):
+            try:
+                found.append(unfinished(self.runs_folder / line.id))
+            except DamagedRun:
+                found.append({"id": line.id, "status": "damaged"})
+        return sorted(found, key=lambda manifest: str(manifest["id"]), reverse=True)
 
     def open(self, name: str = "latest") -> Run:
         """Return a run by id, by a unique beginning or end of its id, by study slug, or "latest".
@@ -66,7 +92,7 @@ class Lab:
             UnknownRun: no run, or more than one id, fits.
             DamagedRun: a file of the run is missing or altered.
         """
-        return Run.open(self._find(name, self._folders()))
+        return Run.open(self.find(name))
 
     def resume(self, name: str = "latest", **options: Any) -> Run:
         """Finish an unfinished run, named as for `open`; "latest" is the newest unfinished one.
@@ -79,54 +105,48 @@ class Lab:
         """
         from chymist.lab import runner
 
-        folders = self._folders()
-        unfinished = [f for f in folders if not (f / MANIFEST).exists()]
+        unfinished = [f for f in self.folders() if not (f / MANIFEST).exists()]
         if name == "latest" and not unfinished:
             raise UnknownRun(f"no unfinished run in {self.folder}", "chymist runs lists all")
         try:
-            folder = self._find(name, unfinished)
+            folder = self.find(name, unfinished)
         except UnknownRun:
-            folder = self._find(name, folders)
+            folder = self.find(name)
         return runner.resume(folder, **options)
 
-    def _find(self, name: str, folders: list[Path]) -> Path:
-        if not folders:
+    def find(self, name: str = "latest", among: list[Path] | None = None) -> Path:
+        """Return the folder of a run, sealed or not, by what `open` takes; opens no file of it.
+
+        Raises:
+            UnknownRun: no run, or more than one id, fits.
+        """
+        folders = self.folders() if among is None else among
+        told = [f for f in folders if (f / MANIFEST).exists() or (f / PLAN).exists()]
+        if not folders or (name == "latest" and not told):
             raise UnknownRun(f"no runs in {self.folder}", "chymist run SLUG makes one")
         if name == "latest":
-            return folders[0]
+            return told[0]
         fitting = [f for f in folders if f.name.startswith(name) or f.name.endswith(name)]
         if len(fitting) == 1:
             return fitting[0]
         if len(fitting) > 1 and len(name) > 0:
             raise UnknownRun(f"{len(fitting)} runs fit {name}", "give more of the id")
-        slugs: dict[str, Path] = {}
-        for folder in folders:
-            slug = _manifest(folder).get("study", {}).get("slug", "")
-            slugs.setdefault(slug, folder)
-        if name in slugs:
-            return slugs[name]
-        known = ["latest", *(s for s in slugs if s), *(f.name for f in folders)]
-        raise UnknownRun(f"no run {name} in {self.folder}", did_you_mean(name, known))
+        known = {f.name: f for f in told}
+        for line in self.listing(study=name) if name else ():
+            if line.id in known:
+                return known[line.id]
+        words = ["latest", *self.index.studies(), *(f.name for f in folders)]
+        raise UnknownRun(f"no run {name} in {self.folder}", did_you_mean(name, words))
 
-    def _folders(self) -> list[Path]:
+    def folders(self) -> list[Path]:
+        """Return the folders of all runs, sealed or not, newest first; links are no runs."""
         if not self.runs_folder.is_dir():
             return []
-        folders = (f for f in self.runs_folder.iterdir() if _ID.fullmatch(f.name) and f.is_dir())
-        runs = (f for f in folders if (f / MANIFEST).is_file() or (f / PLAN).is_file())
-        return sorted(runs, reverse=True)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """Return what a list shows of a run; of one that cannot be read, that it is damaged."""
-    try:
-        if not (folder / MANIFEST).exists():
-            return unfinished(folder)
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["id"] == folder.name and "study" in manifest:
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError, DamagedRun):
-        pass
-    return {"id": folder.name, "status": "damaged"}
+        with os.scandir(self.runs_folder) as entries:
+            names = [
+                e.name for e in entries if _ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
+            ]
+        return [self.runs_folder / name for name in sorted(names, reverse=True)]
 
 
 def new_id() -> str:

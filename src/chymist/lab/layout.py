@@ -24,6 +24,7 @@ import shlex
 from pathlib import Path
 
 FORMAT = 2
+"""2: planned, in chunks, the manifest sealed. 1: version 0.1.0."""
 PLAN = "plan.json"
 MANIFEST = "run.json"
 INPUT = "input.nc"

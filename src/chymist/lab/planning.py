@@ -23,6 +23,7 @@ from chymist.errors import (
 from chymist.files import sha256
 from chymist.lab import manifest
 from chymist.lab.chunk import ARMS, Chunk
+from chymist.native import build
 from chymist.params import Params
 from chymist.study import Experiment, Study
 
@@ -118,7 +119,7 @@ def describe(
         "parameter_help": manifest.parameter_help(study.params),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance.machine(),
-        "versions": provenance.versions(),
+        "versions": computed_with(),
         "code": provenance.code(),
         "source": provenance.source(study.experiments[0].run),
         "chunks": [c.to_json() for c in chunks(study, experiments, base, points)],
@@ -136,6 +137,11 @@ def read_input(study: Study, data: str | Path | None) -> xr.Dataset | None:
     if study.input is None or not any(e.reads for e in study.experiments):
         raise BadInput(f"{study.slug} takes no data file", "leave --data out")
     return study.input.read(Path(data))
+
+
+def computed_with() -> dict[str, str]:
+    """Return the versions of what computes a run's numbers, the compiled kernel's included."""
+    return {**provenance.versions(), "kernel": build.identity()}
 
 
 def experiments_of(study: Study, given: xr.Dataset | None) -> tuple[Experiment, ...]:
@@ -226,7 +232,7 @@ def changes(plan: Mapping[str, Any], study: Study) -> dict[str, tuple[str, str]]
         provenance.source(study.experiments[0].run),
         {c.name: c.digest() for e in study.experiments for c in e.claims},
         provenance.code(),
-        provenance.versions(),
+        computed_with(),
     )
     names = dict.fromkeys([*was, *now])
     planned = {e["name"] for e in plan["study"]["experiments"]}

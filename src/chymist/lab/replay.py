@@ -18,7 +18,7 @@ from chymist.lab import planning
 from chymist.lab.chunk import Chunk
 from chymist.lab.compute import compute, pinned
 from chymist.lab.events import Event, Observer, ignore
-from chymist.lab.layout import INPUT
+from chymist.lab.measured import kept_input, load
 from chymist.lab.plan import read_plan
 from chymist.lab.run import Run
 from chymist.lab.store import read_dataset, write_dataset
@@ -88,7 +88,7 @@ def replay(run: Run, *, threads: int | None = None, observe: Observer = ignore) 
     plan = read_plan(run.folder)
     study = planning.study_of(plan, run.folder)
     known = {experiment.name for experiment in study.experiments}
-    given = read_dataset(run.folder / INPUT) if plan["input"] else None
+    given = kept_input(run.folder, plan)
     threads = threads or plan["threads"]
     arrays = 0
     differences: list[Difference] = []
@@ -109,7 +109,7 @@ def replay(run: Run, *, threads: int | None = None, observe: Observer = ignore) 
             # Written and read again, because the stored data went that way, too.
             path = Path(place) / "again.nc"
             write_dataset(path, compute(study, chunk, given, plan["device"], progress))
-            stored = read_dataset(run.folder / chunk.data)
+            stored = load(run.folder, {chunk.data: run.manifest["files"][chunk.data]})[chunk.data]
             arrays += len(stored.variables)
             if sha256(path) != run.manifest["files"][chunk.data]:
                 differences += _differences(chunk, stored, read_dataset(path))

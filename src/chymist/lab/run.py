@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import html
 import json
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from chymist.errors import DamagedRun, UnfinishedRun
-from chymist.files import sha256
-from chymist.lab.chunk import ARMS, FOLDER, Chunk, Seal, damage, read_seals
-from chymist.lab.layout import EARLY, FORMAT, MANIFEST, PLAN, VERDICTS, command
+from chymist.lab.chunk import ARMS, FOLDER, Chunk, read_seals
+from chymist.lab.layout import EARLY, MANIFEST, PLAN, VERDICTS, command
 from chymist.lab.plan import chunks_of, digest, read_plan
+from chymist.lab.seal import check_files, read_json, read_manifest
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,34 +44,11 @@ class Run:
         """
         if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
             return cls(folder, unfinished(folder))
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = dict(manifest["files"])
-            written = int(manifest["format"])
-            if manifest["id"] != folder.name:
-                raise ValueError("this manifest belongs to another run")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedRun(
-                f"run {folder.name}: {MANIFEST} cannot be read", "run the study again"
-            ) from error
-        if written > FORMAT:
-            raise DamagedRun(
-                f"run {folder.name} has format {written}; this version reads up to {FORMAT}",
-                "upgrade chymist",
-            )
-        for name, expected in files.items():
-            path = folder / name
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise DamagedRun(f"run {folder.name}: {name} leads out of the run")
-            if not path.is_file():
-                raise DamagedRun(f"run {folder.name}: {name} is missing", "run the study again")
-            found = sha256(path)
-            if found != expected:
-                raise DamagedRun(
-                    f"run {folder.name}: {name} was altered: expected SHA-256 {expected[:12]}, "
-                    f"found {found[:12]}",
-                    "run the study again",
-                )
+        from chymist.lab.record import check_manifest
+
+        manifest = read_manifest(folder)
+        check_manifest(folder, manifest)
+        check_files(folder, manifest)
         return cls(folder, manifest)
 
     @property
@@ -81,7 +59,7 @@ class Run:
     @property
     def sealed(self) -> bool:
         """Whether the run is finished, and so can change no more."""
-        return bool(self.manifest["status"] == "sealed")
+        return bool(self.manifest["status"] != "unfinished")
 
     def require_sealed(self) -> Run:
         """Return this run, for what needs a finished one.
@@ -114,9 +92,11 @@ class Run:
 
         Of an unfinished run, what is known early, marked `provisional`; its status is "unfinished".
         """
+        from chymist.lab.record import check_outcome
+
         if self.sealed:
-            text = (self.folder / VERDICTS).read_text(encoding="utf-8")
-            outcome: dict[str, Any] = json.loads(text)
+            outcome = read_json(self.folder, VERDICTS)
+            check_outcome(self.folder, outcome)
             return outcome
         early = read_early(self.folder)
         controls = [c["flipped"] for e in early.values() for c in e["control"]]
@@ -160,48 +140,69 @@ class Run:
         """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`."""
         import xarray as xr
 
-        from chymist.lab.store import read_dataset, read_joined
+        from chymist.lab.measured import load, together
 
-        branches: dict[str, xr.Dataset] = {}
+        digests: dict[str, str] = self.manifest["files"]
         if self.manifest["format"] == 1:
-            for name in self.manifest["files"]:
-                if name.startswith(f"{FOLDER}/"):
-                    experiment, arm = Path(name).stem.rsplit(".", 1)
-                    branches[branch(experiment, arm)] = read_dataset(self.folder / name)
-            return xr.DataTree.from_dict(branches)
-        seals = read_seals(self.folder, self.chunks)
+            names = {n: d for n, d in digests.items() if n.startswith(f"{FOLDER}/")}
+            found = load(self.folder, names)
+            arms = {name: tuple(Path(name).stem.rsplit(".", 1)) for name in names}
+            return xr.DataTree.from_dict({branch(*arms[n]): found[n] for n in names})
+        if not self.sealed:
+            seals = read_seals(self.folder, self.chunks)
+            digests = {c.data: seals[c.index].sha256 for c in self.chunks if c.index in seals}
+        whole: dict[str, list[Chunk]] = {}
         for experiment in dict.fromkeys(c.experiment for c in self.chunks):
             for arm in ARMS:
                 parts = [c for c in self.chunks if (c.experiment, c.arm) == (experiment, arm)]
-                if parts and all(c.index in seals for c in parts):
-                    self._check(parts, seals)
-                    branches[branch(experiment, arm)] = read_joined(self.folder, parts)
-        return xr.DataTree.from_dict(branches)
-
-    def _check(self, chunks: list[Chunk], seals: dict[int, Seal]) -> None:
-        """Hold data that no manifest vouches for yet to their seals."""
-        for chunk in chunks if not self.sealed else []:
-            wrong = damage(self.folder, chunk, seals[chunk.index])
-            if wrong:
-                raise DamagedRun(
-                    f"run {self.id}: {wrong}", f"{command('resume', self.folder)} computes it again"
-                )
+                if parts and all(c.data in digests for c in parts):
+                    whole[branch(experiment, arm)] = parts
+        wanted = [c.data for parts in whole.values() for c in parts]
+        again = "" if self.sealed else f"{command('resume', self.folder)} computes it again"
+        found = load(self.folder, {name: digests[name] for name in wanted}, again)
+        return xr.DataTree.from_dict(
+            {
+                name: together(self.folder, [(c.place, found[c.data]) for c in parts])
+                for name, parts in whole.items()
+            }
+        )
 
     @cached_property
     def specs(self) -> dict[str, dict[str, Any]]:
         """The Vega-Lite specification of each figure."""
         return {
-            Path(name).stem: json.loads((self.folder / name).read_text(encoding="utf-8"))
+            Path(name).stem: read_json(self.folder, name)
             for name in self.manifest["files"]
             if name.startswith("figures/")
         }
 
     @property
     def figures(self) -> dict[str, alt.TopLevelMixin]:
-        """The figures as Altair charts."""
+        """The figures as Altair charts.
+
+        Raises:
+            DamagedRun: a specification is none.
+        """
         import altair as alt
 
-        return {name: alt.Chart.from_dict(spec) for name, spec in self.specs.items()}
+        try:
+            return {name: alt.Chart.from_dict(spec) for name, spec in self.specs.items()}
+        except Exception as error:  # of several kinds, all of them saying that it is invalid
+            first = str(error).partition("\n")[0]
+            raise DamagedRun(f"run {self.id}: a figure cannot be read: {first}") from error
+
+    def drawing(self, name: str, format: Literal["svg", "png", "pdf"]) -> bytes:
+        """Return a figure as a picture.
+
+        Raises:
+            DamagedRun: its specification cannot be drawn.
+        """
+        from chymist.rendering import render
+
+        try:
+            return render(self.specs[name], format)
+        except ValueError as error:
+            raise DamagedRun(f"run {self.id}: figure {name} cannot be drawn: {error}") from error
 
     @property
     def report(self) -> Path:
@@ -236,8 +237,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show verdicts and figures in a notebook."""
-        from chymist.figures import render
-
+        # As pictures: SVG within the page could load, and run, what its maker wished.
         study = self.manifest["study"]
         state = self._state()
         rows = "".join(
@@ -246,7 +246,9 @@ class Run:
             for v in self.verdicts.values()
         )
         pictures = "".join(
-            f"<div>{render(spec, 'svg').decode()}</div>" for spec in self.specs.values()
+            f'<div><img alt="{html.escape(name)}" src="data:image/svg+xml;base64,'
+            f'{b64encode(self.drawing(name, "svg")).decode()}"></div>'
+            for name in self.specs
         )
         return (
             f"<h3>{html.escape(study['title'])}: {state}</h3>"

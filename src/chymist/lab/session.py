@@ -13,16 +13,18 @@ from typing import Any
 import xarray as xr
 
 from chymist.figures import themed
-from chymist.files import append_line, make_folder, reached, refusals, sha256, write_json
+from chymist.files import append_line, as_json, make_folder, reached, refusals, sha256, write_json
 from chymist.lab import manifest, space
 from chymist.lab.chunk import ARMS, Chunk, read_seals
 from chymist.lab.compute import compute
 from chymist.lab.events import Event, Observer
 from chymist.lab.judging import judge_experiment, outcome
 from chymist.lab.layout import EARLY, INPUT, LOG, MANIFEST, PLAN, VERDICTS
+from chymist.lab.measured import kept_input
 from chymist.lab.plan import chunks_of, digest
 from chymist.lab.run import Run
-from chymist.lab.store import read_dataset, read_joined, seal_chunk
+from chymist.lab.seal import seal_manifest
+from chymist.lab.store import read_joined, seal_chunk
 from chymist.lab.workers import Computed, Workers
 from chymist.study import Experiment, Study
 
@@ -82,8 +84,7 @@ class Session:
         return self._in_this_process(missing)
 
     def _in_this_process(self, missing: Sequence[Chunk]) -> Computed:
-        path = self.folder / INPUT
-        given = read_dataset(path) if self.plan["input"] else None
+        given = kept_input(self.folder, self.plan)
         for chunk in missing:
             begun = time.perf_counter()
             self.log("computing", chunk)
@@ -92,7 +93,10 @@ class Session:
             def progress(label: str, done: int, steps: int, chunk: Chunk = chunk) -> None:
                 self.tell(chunk, label, done, steps)
 
-            data = compute(self.study, chunk, given, self.plan["device"], progress)
+            notes: list[str] = []
+            device = self.plan["device"]
+            data = compute(self.study, chunk, given, device, progress, notes.append)
+            self.log("trained", chunk, how=list(dict.fromkeys(notes)))
             yield chunk, seal_chunk(self.folder, chunk, data, time.perf_counter() - begun)
 
     def _judge_what_is_complete(self) -> None:
@@ -152,5 +156,5 @@ class Session:
         }
         with refusals(self.folder / MANIFEST):
             reached("seal")
-        write_json(self.folder / MANIFEST, record)
+        seal_manifest(self.folder, as_json(record))
         return Run.open(self.folder)

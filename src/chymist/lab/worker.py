@@ -18,7 +18,6 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from chymist.lab.layout import INPUT
 from chymist.lab.plan import chunks_of, read_plan
 
 SELDOM = 0.2
@@ -57,11 +56,12 @@ def _work(folder: Path, asked: queue.SimpleQueue[int], talk: IO[str]) -> None:
     plan = read_plan(folder)
     # After the plan, so that a worker with nothing to read ends before torch is imported.
     from chymist.lab.compute import compute, pinned
+    from chymist.lab.measured import kept_input
     from chymist.lab.planning import planned_study
-    from chymist.lab.store import read_dataset, seal_chunk
+    from chymist.lab.store import seal_chunk
 
     study = planned_study(plan, folder)
-    given = read_dataset(folder / INPUT) if plan["input"] else None
+    given = kept_input(folder, plan)
     chunks = chunks_of(plan)
     _say(talk, event="ready")
     with pinned(plan["threads"]):
@@ -75,9 +75,10 @@ def _work(folder: Path, asked: queue.SimpleQueue[int], talk: IO[str]) -> None:
                     told = time.perf_counter()
                     _say(talk, event="progress", label=label, done=done, steps=steps)
 
-            data = compute(study, chunk, given, plan["device"], progress)
+            notes: list[str] = []
+            data = compute(study, chunk, given, plan["device"], progress, notes.append)
             seal = seal_chunk(folder, chunk, data, time.perf_counter() - begun)
-            _say(talk, event="sealed", seal=seal.to_json())
+            _say(talk, event="sealed", seal=seal.to_json(), how=list(dict.fromkeys(notes)))
 
 
 def _say(talk: IO[str], **message: Any) -> None:

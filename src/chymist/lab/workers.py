@@ -123,6 +123,7 @@ class Workers:
                     self.tell(chunk, message["label"], message["done"], message["steps"])
                 elif chunk and event == "sealed":
                     seal = Seal(**message["seal"])
+                    self.log("trained", chunk, how=message["how"])
                     self.seconds.setdefault(chunk.experiment, []).append(seal.seconds)
                     worker.chunk = None
                     self._employ(worker)

@@ -45,7 +45,7 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL:
         raise NoKernel(f"switched off by {SWITCH}=0")
     if dtype not in _DTYPES:
         raise NoKernel(f"{dtype} is not compiled for")
-    compiler = next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if _which(c)), None)
+    compiler = _compiler()
     if compiler is None:
         raise NoKernel("no C compiler was found")
     try:
@@ -56,6 +56,15 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL:
     for name in ("train", "predict", "learn", "step"):
         getattr(library, name).restype = None
     return library
+
+
+def identity() -> str:
+    """Return what compiles the kernel here, or why there is none."""
+    try:
+        kernel(torch.float32)
+    except NoKernel as error:
+        return f"none: {error}"
+    return _version(str(_compiler())).partition("\n")[0]
 
 
 @cache
@@ -85,17 +94,25 @@ def _pools():  # type: ignore[no-untyped-def]
     return ThreadpoolController()
 
 
+def _compiler() -> str | None:
+    """Return the user's C compiler, as their environment names it, or the system's."""
+    return next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if _which(c)), None)
+
+
+def _version(compiler: str) -> str:
+    command = [*compiler.split(), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout
+
+
 def _which(command: str | None) -> bool:
     return bool(command) and shutil.which(str(command).split()[0]) is not None
 
 
 def _compiled(compiler: str, flags: Sequence[str]) -> Path:
     """Return the compiled library; the cached one if source, compiler, processor are the same."""
-    # The user's own compiler, as named by their environment.
-    ask = [*compiler.split(), "--version"]
-    version = subprocess.run(ask, capture_output=True, check=True)  # noqa: S603
-    told = [SOURCE.read_bytes(), version.stdout, _processor().encode(), repr(flags).encode()]
-    digest = hashlib.sha256(b"\0".join(told)).hexdigest()[:20]
+    told = [SOURCE.read_text(encoding="utf-8"), _version(compiler), _processor(), repr(flags)]
+    digest = hashlib.sha256("\0".join(told).encode()).hexdigest()[:20]
     folder = _cache()
     library = folder / f"tape-{digest}.so"
     if library.is_file():

@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from chymist.figures import render
+from chymist.rendering import render
 
 _ELEMENTS = {
     "svg",

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from chymist.provenance import PACKAGES
 from chymist.report import formulas, numbers, view
 from chymist.report.summary import bibtex
 
@@ -79,5 +80,6 @@ def _style() -> Markup:
 
 def _install(versions: Mapping[str, str]) -> str:
     # A local label (2.6.0+cpu) names a build that the index does not have.
-    pins = " ".join(f'"{name}=={v.partition("+")[0]}"' for name, v in versions.items())
+    known = {name: versions[name].partition("+")[0] for name in PACKAGES if name in versions}
+    pins = " ".join(f'"{name}=={version}"' for name, version in known.items())
     return f"python -m pip install {pins}"

@@ -15,9 +15,9 @@ import numpy as np
 from chymist import report
 from chymist.claims import Claim, judge
 from chymist.errors import BadInput, BadParameter, ChymistError
-from chymist.figures import render
 from chymist.lab import Run
 from chymist.lab.runner import run
+from chymist.rendering import render
 from chymist.report.formulas import unread
 from chymist.study import Study
 
