@@ -124,14 +124,14 @@ def test_an_unfinished_and_a_damaged_run_are_listed_as_such(five):
     assert rows[ids[2]].verdict == "newer format"
     assert "upgrade chymist" in rows[ids[2]].note
     assert rows[ids[4]].verdict == "supported"
-    # The one without a sound plan, two sealed, the newer, the cut one, the one without a manifest.
+    # Without a sound plan, two sealed, of a newer version, cut, without its manifest.
     assert [m.get("status") for m in Lab(lab).manifests()] == [
         "damaged",
         "sealed",
         "sealed",
         "newer format",
         "damaged",
-        "damaged",
+        "unfinished",
     ]
 
 
