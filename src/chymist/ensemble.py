@@ -14,6 +14,7 @@ trained.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +30,7 @@ from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.recording import without_values
 from chymist.solvers import Solver
-from chymist.stacked import stacked_forward
+from chymist.stacked import must_go_one_by_one, stacked_forward
 from chymist.training import LARGE, Engine, Progress, choose, groups, train_groups
 
 __all__ = [
@@ -91,8 +92,10 @@ class Ensemble:
         like = self._like()
         values = self.lanes.place(x) if isinstance(x, xr.DataArray) else x
         placed = torch.as_tensor(values, dtype=like.dtype, device=like.device)
-        forward = stacked_forward(self.module, placed.shape[-1])
-        size = max(2, int(self.memory / max(1.0, self._saved_bytes(x))))
+        decides = self._decides_by_data(x)
+        held = self._saved_bytes(x)
+        forward = stacked_forward(self.module, placed.shape[-1], one_by_one=decides or held > LARGE)
+        size = max(2, int(self.memory / max(1.0, held)))
         parts = []
         with torch.no_grad():
             for first in range(0, len(self.lanes), size):
@@ -167,7 +170,8 @@ class Ensemble:
         the two ("native", "stacked"); the training's `path` says which it was, and why.
 
         Raises:
-            ValueError: x or y is not (sample, feature) beside its lanes, they differ in their
+            ValueError: the module draws random numbers or changes a state as it is called;
+                x or y is not (sample, feature) beside its lanes, they differ in their
                 number of samples, the batch is larger than the data, two coordinates disagree, or
                 two instruments have one name, or a dimension named as a lane dimension is.
         """
@@ -182,13 +186,14 @@ class Ensemble:
         whole = self.spread(self.lanes.joined(arrays))
         _distinct(record, whole.lanes)
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
+        decides = whole._decides_by_data(x)
         saved = whole._saved_bytes(x)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
         task = Task(
             whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
-            solver, loss, x, y, steps, batch, due, one_by_one=activations > 2 * LARGE,
+            solver, loss, x, y, steps, batch, due, one_by_one=decides or activations > 2 * LARGE,
         )  # fmt: skip
         held = max(activations, saved) + state
         path = choose(task, self.engine)
@@ -202,15 +207,34 @@ class Ensemble:
     def _like(self) -> Tensor:
         return next(iter(self.parameters.values()))
 
-    def _saved_bytes(self, x: Tensor | xr.DataArray) -> float:
-        """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
+    def _decides_by_data(self, x: Tensor | xr.DataArray) -> bool:
+        """Whether each network has to be called by itself; says so once, since it is slow."""
         like = self._like()
+        pick = torch.zeros(2, dtype=torch.long, device=like.device)
+        found = must_go_one_by_one(
+            self.module,
+            {n: p[pick] for n, p in self.parameters.items()},
+            {n: b[pick] for n, b in self.buffers.items()},
+            self._first_samples(x, 4),
+        )
+        if found:
+            warnings.warn(
+                f"{type(self.module).__name__} decides by its data what it does; its networks are "
+                "called one by one, which is slow",
+                stacklevel=3,
+            )
+        return found
+
+    def _first_samples(self, x: Tensor | xr.DataArray, count: int) -> Tensor:
         if isinstance(x, xr.DataArray):
             x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
-        x = (x[0] if x.ndim == 3 else x).to(like)
-        samples = len(x)
+        return (x[0] if x.ndim == 3 else x)[:count].to(self._like())
+
+    def _saved_bytes(self, x: Tensor | xr.DataArray) -> float:
+        """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
+        samples = x.shape[-2]
         # As much a sample, however many there are.
-        x = x[:_MEASURED]
+        x = self._first_samples(x, _MEASURED)
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}
         own = {p.untyped_storage().data_ptr() for p in first.values()}
         saved: dict[int, int] = {}

@@ -45,12 +45,57 @@ def stacked_forward(
     `torch.func` cannot transform it. With `one_by_one`, what cannot be rewritten is called for one
     lane after another; otherwise `torch.vmap` takes all at once.
     """
+    rewritten = stacked_rewritten(module, features, training=training)
+    return rewritten or (_one_by_one(module) if one_by_one else _vectorised(module))
+
+
+def stacked_rewritten(
+    module: nn.Module, features: int, *, training: bool = False
+) -> Forward | None:
+    """Return a module's forward pass rewritten for stacked parameters, if all its calls are known.
+
+    Modules are taken to do always what they did when first seen here.
+    """
     known = _FORWARDS.setdefault(module, {})
     if (features, training) not in known:
         linear = _Linear.apply if training else _linear
         known[features, training] = _rewritten(module, features, linear)
-    rewritten = known[features, training]
-    return rewritten or (_one_by_one(module) if one_by_one else _vectorised(module))
+    return known[features, training]
+
+
+def must_go_one_by_one(
+    module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+) -> bool:
+    """Whether a module decides by its data what it does, so that no two lanes can share a pass.
+
+    Tried on stacked parameters of two lanes or more and a few samples.
+
+    Raises:
+        ValueError: it draws random numbers, or keeps a state that changes as it is called.
+    """
+    if stacked_rewritten(module, x.shape[-1]):
+        return False
+    name = type(module).__name__
+    tried = {n: b.clone() for n, b in buffers.items()}
+    try:
+        with torch.no_grad():
+            _vectorised(module)(parameters, tried, x)
+    except RuntimeError as error:
+        said = str(error)
+        if "data-dependent control flow" in said or ".item()" in said:
+            return True
+        if "random" in said:
+            raise ValueError(
+                f"{name} draws random numbers in its forward pass: put dropout into eval mode, "
+                "or take it out"
+            ) from error
+        raise
+    if any(not torch.equal(b, tried[n]) for n, b in buffers.items()):
+        raise ValueError(
+            f"{name} changes a state in its forward pass, which cannot be stacked: put batch "
+            "normalisation into eval mode, or take another norm"
+        )
+    return False
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 from small_networks import F64, SOLVERS, X, Y, named, networks
 from torch import nn
 
+from chymist import ensemble as ensembles
 from chymist import instruments
 from chymist.bench import Bench, samples
-from chymist.ensemble import initialise
+from chymist.ensemble import every, initialise, mean_squared_error
 from chymist.models import MLP
 
 
@@ -47,6 +48,68 @@ def test_buffers_differ_by_lane_and_only_used_parameters_move(solver):
 def test_a_module_without_parameters_is_refused():
     with pytest.raises(ValueError, match="Tanh has no parameter to train"):
         Bench("s", "e", (0, 1)).networks(nn.Tanh)
+
+
+class Deciding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        out = self.layer(x)
+        return out if out.sum() > 0 else -2 * out
+
+
+def test_a_module_that_decides_by_its_data_is_trained_one_by_one_and_warned_of():
+    ensemble = Bench("s", "e", range(6), dtype=F64).networks(Deciding)
+    with pytest.warns(UserWarning, match="Deciding decides by its data what it does"):
+        out = ensemble.predict(samples(X))
+    modules = [Deciding().double() for _ in range(6)]
+    for lane, module in enumerate(modules):
+        module.load_state_dict({n: p[lane] for n, p in ensemble.parameters.items()})
+        np.testing.assert_allclose(out[lane], module(torch.tensor(X)).detach(), rtol=1e-12)
+    signs = {bool((m.layer(torch.tensor(X)).sum() > 0).item()) for m in modules}
+    assert signs == {True, False}
+    with pytest.warns(UserWarning, match="one by one, which is slow"):
+        run = ensemble.train(
+            SOLVERS["gd"], samples(X), samples(Y), steps=5, record={instruments.loss: every()}
+        )
+    assert "PyTorch operations" in run.path
+    for lane, module in enumerate(modules):
+        loss = mean_squared_error(module(torch.tensor(X)), torch.tensor(Y)[:, None])
+        np.testing.assert_allclose(run.data.loss[lane, 0], loss.item(), rtol=1e-12)
+    assert (run.data.loss[:, -1] < run.data.loss[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (nn.Dropout(), "draws random numbers in its forward pass: put dropout into eval mode"),
+        (nn.BatchNorm1d(3), "changes a state in its forward pass, which cannot be stacked"),
+    ],
+)
+def test_a_module_that_cannot_be_stacked_is_refused_by_name(layer, why):
+    ensemble = Bench("s", "e", (0, 1)).networks(
+        lambda: nn.Sequential(nn.Linear(2, 3), layer, nn.Linear(3, 1))
+    )
+    for use in (
+        lambda: ensemble.predict(samples(X)),
+        lambda: ensemble.train(SOLVERS["gd"], samples(X), samples(Y), steps=2, record={}),
+    ):
+        with pytest.raises(ValueError, match=f"Sequential {why}"):
+            use()
+
+
+def test_large_networks_are_called_one_by_one_and_end_where_vmap_ends(monkeypatch):
+    ends = []
+    for large in (2**40, 0):
+        monkeypatch.setattr(ensembles, "LARGE", large)
+        run = networks("layer-norm").train(
+            SOLVERS["adam"], samples(X), samples(Y), steps=9, batch=4, record={}
+        )
+        ends.append(run.end.parameters)
+    for name, end in ends[0].items():
+        torch.testing.assert_close(end, ends[1][name], rtol=1e-10, atol=1e-12)
 
 
 def test_measure_names_what_an_instrument_returns():
