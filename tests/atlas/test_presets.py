@@ -31,6 +31,7 @@ def test_only_numbers_of_steps_are_cut_down():
 
 
 @pytest.mark.slow
+@pytest.mark.evidence
 @pytest.mark.parametrize(("slug", "preset", "name", "arm"), CASES)
 def test_a_large_preset_runs_end_to_end(slug, preset, name, arm):
     study = catalogue.find(slug)
