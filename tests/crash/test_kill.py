@@ -68,5 +68,6 @@ def test_killed_ten_times(lab, pair, forked, whole, found):
 
 
 @pytest.mark.slow
+@pytest.mark.evidence
 def test_fresh_processes_killed_fifty_times(lab, pair, started, whole, found):
     assert killed(lab, started, 50, 6.0, whole, found, pair) >= 1
