@@ -165,6 +165,27 @@ def test_any_sizes_train_as_by_autograd(sizes, rows, lanes, batch):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("side", "stride", "padding"),
+    [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 2, 0), (3, 3, 2), (5, 1, 3)],
+)
+@pytest.mark.parametrize("width", [8, 7])
+def test_any_convolution_trains_as_by_autograd(side, stride, padding, width):
+    def build():
+        conv = nn.Conv2d(2, 3, side, stride=stride, padding=padding)
+        pictures = nn.Unflatten(1, (1, 6, width))
+        first = nn.Conv2d(1, 2, 1)
+        net = nn.Sequential(pictures, first, nn.Tanh(), conv, nn.ReLU(), nn.Flatten())
+        pixels = net(torch.zeros(1, 6 * width)).shape[1]
+        return nn.Sequential(net, nn.Linear(pixels, 1))
+
+    x = samples(RNG.normal(size=(5, 6 * width)))
+    both(
+        Bench("s", "e", (0, 1), dtype=F64).networks(build), GradientDescent(0.02), x,
+        x.isel(feature=[0]), steps=6, batch=3, record={loss: every(), weights: every(2)},
+    )  # fmt: skip
+
+
 def test_data_may_differ_by_lane_on_either_side():
     x = samples(np.stack([X, X[::-1]]), order=[0, 1])
     for inputs, targets in ((x, samples(Y)), (samples(X), samples(Y)), (x, x.isel(feature=[0]))):

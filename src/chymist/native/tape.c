@@ -134,61 +134,65 @@ static double sum(const REAL *v, ptrdiff_t size) {
 
 /* What is read at i and written at i may be one place: some nodes lie where their input lay. */
 #define ALONE _Pragma("GCC ivdep")
-/* Which of a row's outputs see a pixel of the input at an offset: from *low to below *high. */
-static void seen(const Node *n, int offset, int *low, int *high) {
-    const int width = n->image[2], wide = n->image[4], stride = n->image[6];
-    const int first = n->image[7] - offset, beyond = width + first;
-    *low = first > 0 ? (first + stride - 1) / stride : 0;
-    *high = beyond > 0 ? (beyond + stride - 1) / stride : 0;
-    if (*high > wide) *high = wide;
-    if (*low > *high) *low = *high;
+/* A picture's size with its margin of zeros. */
+static int tall(const Node *n) { return n->image[1] + 2 * n->image[7]; }
+static int broad(const Node *n) { return n->image[2] + 2 * n->image[7]; }
+
+/* Copy of known length where the compiler can make one instruction of it. */
+static inline void copy(REAL *to, const REAL *from, int count) {
+    if (count == 8) memcpy(to, from, 8 * sizeof(REAL));
+    else memcpy(to, from, (size_t)count * sizeof(REAL));
+}
+
+static inline void add(REAL *restrict to, const REAL *restrict from, int count) {
+    if (count == 8) for (int i = 0; i < 8; i++) to[i] += from[i];
+    else for (int i = 0; i < count; i++) to[i] += from[i];
 }
 
 /* Patches of one picture as columns, (channel, dy, dx) x (y, x): convolution is then a product. */
-static void patches(const Node *n, const REAL *picture, REAL *columns) {
+static void patches(const Node *n, const REAL *picture, REAL *margin, REAL *columns) {
     const int channels = n->image[0], height = n->image[1], width = n->image[2];
     const int high = n->image[3], wide = n->image[4];
     const int side = n->image[5], stride = n->image[6], padding = n->image[7];
+    const ptrdiff_t across = broad(n), area = across * tall(n);
+    if (padding) {
+        memset(margin, 0, sizeof(REAL) * channels * area);
+        for (int c = 0; c < channels; c++)
+            for (int y = 0; y < height; y++)
+                copy(margin + c * area + (y + padding) * across + padding,
+                     picture + ((ptrdiff_t)c * height + y) * width, width);
+        picture = margin;
+    }
     for (int c = 0; c < channels; c++)
         for (int dy = 0; dy < side; dy++)
             for (int dx = 0; dx < side; dx++) {
-                int low, end;
-                seen(n, dx, &low, &end);
-                for (int y = 0; y < high; y++, columns += wide) {
-                    const int from = y * stride - padding + dy;
-                    if (from < 0 || from >= height) {
-                        memset(columns, 0, sizeof(REAL) * wide);
-                        continue;
-                    }
-                    const REAL *row = picture + ((ptrdiff_t)c * height + from) * width;
-                    row += dx - padding;
-                    for (int x = 0; x < low; x++) columns[x] = 0;
-                    if (stride == 1) for (int x = low; x < end; x++) columns[x] = row[x];
-                    else for (int x = low; x < end; x++) columns[x] = row[x * stride];
-                    for (int x = end; x < wide; x++) columns[x] = 0;
-                }
+                const REAL *row = picture + c * area + dy * across + dx;
+                for (int y = 0; y < high; y++, columns += wide, row += stride * across)
+                    if (stride == 1) copy(columns, row, wide);
+                    else for (int x = 0; x < wide; x++) columns[x] = row[x * stride];
             }
 }
 
 /* The gradient of `patches`: adds each column's entries to the pixels that they came from. */
-static void unpatch(const Node *n, const REAL *columns, REAL *picture) {
+static void unpatch(const Node *n, const REAL *columns, REAL *margin, REAL *picture) {
     const int channels = n->image[0], height = n->image[1], width = n->image[2];
     const int high = n->image[3], wide = n->image[4];
     const int side = n->image[5], stride = n->image[6], padding = n->image[7];
+    const ptrdiff_t across = broad(n), area = across * tall(n);
+    REAL *to = padding ? margin : picture;
+    if (padding) memset(margin, 0, sizeof(REAL) * channels * area);
     for (int c = 0; c < channels; c++)
         for (int dy = 0; dy < side; dy++)
             for (int dx = 0; dx < side; dx++) {
-                int low, end;
-                seen(n, dx, &low, &end);
-                for (int y = 0; y < high; y++, columns += wide) {
-                    const int from = y * stride - padding + dy;
-                    if (from < 0 || from >= height) continue;
-                    REAL *row = picture + ((ptrdiff_t)c * height + from) * width;
-                    row += dx - padding;
-                    if (stride == 1) for (int x = low; x < end; x++) row[x] += columns[x];
-                    else for (int x = low; x < end; x++) row[x * stride] += columns[x];
-                }
+                REAL *row = to + c * area + dy * across + dx;
+                for (int y = 0; y < high; y++, columns += wide, row += stride * across)
+                    if (stride == 1) add(row, columns, wide);
+                    else for (int x = 0; x < wide; x++) row[x * stride] += columns[x];
             }
+    for (int c = 0; padding && c < channels; c++)
+        for (int y = 0; y < height; y++)
+            add(picture + ((ptrdiff_t)c * height + y) * width,
+                margin + c * area + (y + padding) * across + padding, width);
 }
 
 /* The place, in the input's channel, of what a window of pixels gives: the first largest. */
@@ -253,12 +257,12 @@ static void evaluate(const Lane *lane, int index) {
         const REAL *bias = n->in[2] < 0 ? NULL : value(lane, n->in[2]);
         const int pixels = n->image[3] * n->image[4], made = (int)cols / pixels;
         const int taken = n->image[0] * n->image[5] * n->image[5];
-        REAL *columns = lane->workspace + n->scratch;
+        REAL *columns = lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
         for (ptrdiff_t r = 0; r < rows; r++) {
             REAL *o = out + r * cols;
             for (int c = 0; bias && c < made; c++)
                 for (int i = 0; i < pixels; i++) o[c * pixels + i] = bias[c];
-            patches(n, a + r * na->cols, columns);
+            patches(n, a + r * na->cols, margin, columns);
             product(lane, 'N', 'N', made, pixels, taken, b, taken, columns, pixels, bias != NULL, o);
         }
         break;
@@ -389,20 +393,20 @@ static void propagate(const Lane *lane, int index) {
         REAL *dbias = n->in[2] >= 0 && lane->tape->nodes[n->in[2]].needed ? grad(lane, n->in[2]) : NULL;
         const int pixels = n->image[3] * n->image[4], made = (int)cols / pixels;
         const int taken = n->image[0] * n->image[5] * n->image[5];
-        REAL *columns = lane->workspace + n->scratch;
+        REAL *columns = lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
         if (dbias && !n->adds[2]) memset(dbias, 0, sizeof(REAL) * made);
         if (da && !n->adds[0]) memset(da, 0, sizeof(REAL) * rows * na->cols);
         for (ptrdiff_t r = 0; r < rows; r++) {
             const REAL *dr = d + r * cols;
             for (int c = 0; dbias && c < made; c++) dbias[c] += (REAL)sum(dr + c * pixels, pixels);
             if (db) {
-                patches(n, a + r * na->cols, columns);
+                patches(n, a + r * na->cols, margin, columns);
                 product(lane, 'N', 'T', made, taken, pixels, dr, pixels, columns, pixels,
                         n->adds[1] || r > 0, db);
             }
             if (da) {
                 product(lane, 'T', 'N', taken, pixels, made, b, taken, dr, pixels, 0, columns);
-                unpatch(n, columns, da + r * na->cols);
+                unpatch(n, columns, margin, da + r * na->cols);
             }
         }
         break;

@@ -119,7 +119,7 @@ class Tape:
             row["image"][: len(node.image)] = node.image
             if node.op == "convolution":
                 row["scratch"] = end
-                end += _aligned(_patch(node) * node.image[3] * node.image[4])
+                end += _aligned(_patch(node) * node.image[3] * node.image[4] + _with_margin(node))
             first = node.uses[0] if node.uses else 0
             if (
                 node.op in _BY_OUTPUT
@@ -147,6 +147,12 @@ class Tape:
 def _patch(node: Node) -> int:
     """Inputs of one output pixel of a convolution."""
     return node.image[0] * node.image[5] ** 2
+
+
+def _with_margin(node: Node) -> int:
+    """Pixels of a convolution's input with the margin of zeros around it."""
+    channels, height, width, *_, padding = node.image
+    return channels * (height + 2 * padding) * (width + 2 * padding)
 
 
 def _aligned(size: int) -> int:
