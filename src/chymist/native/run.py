@@ -18,8 +18,8 @@ from chymist.native.build import NoKernel, kernel, matrix_product
 from chymist.native.tape import LAYOUT, Tape, Unknown, network_tape, offsets, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
-VISIT = 10**9
-"""Floating-point operations of a visit, about: some hundredths of a second."""
+VISIT = 10**10
+"""Floating-point operations of a visit, about: a tenth of a second."""
 
 
 class _Tape(ctypes.Structure):

@@ -313,13 +313,13 @@ static void evaluate(const Lane *lane, int index) {
             const REAL *p = a + r * na->cols, *t = b + r * na->cols;
             REAL top = p[0];
             for (ptrdiff_t c = 1; c < na->cols; c++) top = p[c] > top ? p[c] : top;
-            double z = 0, dot = 0, mass = 0;
+            REAL z = 0, dot = 0, mass = 0;
             for (ptrdiff_t c = 0; c < na->cols; c++) {
                 z += F(exp)(p[c] - top);
                 dot += t[c] * (p[c] - top);
                 mass += t[c];
             }
-            total += mass * log(z) - dot;
+            total += (double)(mass * F(log)(z) - dot);
         }
         *out = (REAL)(total / (double)na->rows);
         break;
