@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ settings.load_profile("chymist")
 
 TINY = Path(__file__).parent / "studies" / "tiny.py"
 PAIR = Path(__file__).parent / "studies" / "pair.py"
+
+
+@pytest.fixture
+def old_lab(tmp_path):
+    """A copy of the lab that version 0.1.0 wrote: listing a lab writes its index."""
+    shutil.copytree(Path(__file__).parent / "assets" / "labs" / "0.1.0", tmp_path / "0.1.0")
+    return tmp_path / "0.1.0"
 
 
 @pytest.fixture

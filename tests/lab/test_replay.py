@@ -77,11 +77,8 @@ def test_circumstances_that_changed_are_named_even_if_nothing_came_of_it(lab, ti
     assert done.changed["processor"] == (machine["processor"], "abacus")
 
 
-def test_a_run_without_a_plan_is_refused(refused, monkeypatch):
-    from pathlib import Path
-
-    lab = Path(__file__).parents[1] / "assets" / "labs" / "0.1.0"
-    line = refused("replay", "--lab", lab)
+def test_a_run_without_a_plan_is_refused(refused, old_lab):
+    line = refused("replay", "--lab", old_lab)
     assert "is of format 1, which says too little to replay it" in line
     assert "chymist run tiny.py" in line
 

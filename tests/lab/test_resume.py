@@ -335,16 +335,13 @@ def test_the_space_needed_is_extrapolated_by_experiment():
     assert space.needed(chunks, {0: Seal("", 100, 1.0), 2: Seal("", 10, 1.0)}) == 120
 
 
-def test_runs_of_version_0_1_0_are_read(monkeypatch, capsys):
-    from pathlib import Path
-
-    labs = Path(__file__).parents[1] / "assets" / "labs"
-    run = Lab(labs / "0.1.0").open("tiny")
+def test_runs_of_version_0_1_0_are_read(old_lab, capsys):
+    run = Lab(old_lab).open("tiny")
     assert (run.status, run.sealed, run.progress) == ("supported", True, (0, 0))
     assert dict(run.data["means"]["mean"].sizes) == {"centre": 2, "width": 2, "seed": 5}
     assert run.data["control/means"]["predicted_mean"].dims == ("width", "seed")
     assert len(run.verdicts["located"].rows) == 4
-    assert execute(["show", run.id, "--lab", str(labs / "0.1.0")]) == 0
+    assert execute(["show", run.id, "--lab", str(old_lab)]) == 0
     assert "✓ flipped" in capsys.readouterr().out
 
 
