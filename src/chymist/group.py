@@ -153,14 +153,10 @@ class Group:
         self.alive &= finite
         self.some_dead = not bool(self.alive.all())
 
-    def due(self, step: int) -> list[Instrument]:
-        """Return the instruments that record at a step."""
-        return [i for i, steps in self.task.due.items() if step in steps]
-
     @torch.no_grad()
     def record(self, step: int, **known: Tensor) -> None:
         """Let the instruments that are due measure; what is `known` of the snapshot saves time."""
-        due = self.due(step)
+        due = [i for i, steps in self.task.due.items() if step in steps]
         if not due:
             return
         snapshot = Snapshot(

@@ -22,6 +22,7 @@ from chymist.models.activations import ACTIVATIONS
 from chymist.models.coordinate import Siren, siren_start
 from chymist.native import build
 from chymist.native.build import NoKernel, kernel
+from chymist.native.tape import LAYOUT
 from chymist.solvers import Adam, GradientDescent, Momentum
 
 KERNEL = "compiled kernel"
@@ -352,6 +353,10 @@ def test_a_compiler_that_fails_is_named_and_leaves_nothing(anew, monkeypatch, tm
     with pytest.raises(NoKernel, match=r"failing did not build it: no room"):
         kernel(torch.float32)
     assert list(anew.iterdir()) == []
+
+
+def test_a_node_is_laid_out_as_the_kernel_reads_it():
+    assert kernel(torch.float32).node_size() == kernel(torch.float64).node_size() == LAYOUT.itemsize
 
 
 def test_the_switch_turns_it_off(anew, monkeypatch):

@@ -27,9 +27,8 @@ PATIENCE = 120.0
 def load(folder: Path, files: Mapping[str, str], remedy: str = "") -> dict[str, xr.Dataset]:
     """Return netCDF files of a run, given with their digests, as datasets by name.
 
-    `remedy` is what to do about a file that is missing or altered.
-
-    The bytes that are read are those whose digest agrees. Costs 0.2 s for the process.
+    The bytes that are read are those whose digest agrees. `remedy` is what to do about a file that
+    is missing or altered. Costs 0.2 s for the process.
 
     Raises:
         DamagedRun: a file is missing, altered, or holds what no lab writes.

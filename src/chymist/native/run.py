@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chymist.group import Group, Part, Task
 from chymist.native.build import NoKernel, kernel, matrix_product
-from chymist.native.tape import LAYOUT, Tape, Unknown, network_tape, offsets, with_loss
+from chymist.native.tape import Tape, Unknown, network_tape, offsets, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
 VISIT = 10**10
@@ -268,6 +268,3 @@ def _strided(data: Tensor) -> tuple[Tensor, int]:
         data = data.contiguous()
         return data, data.shape[1] * data.shape[2]
     return (data[0] if data.ndim == 3 else data).contiguous(), 0
-
-
-assert LAYOUT.itemsize == 112, "the kernel's Node has 112 bytes"  # noqa: S101

@@ -132,8 +132,6 @@ static double sum(const REAL *v, ptrdiff_t size) {
     return total;
 }
 
-/* What is read at i and written at i may be one place: some nodes lie where their input lay. */
-#define ALONE _Pragma("GCC ivdep")
 /* A picture's size with its margin of zeros. */
 static int tall(const Node *n) { return n->image[1] + 2 * n->image[7]; }
 static int broad(const Node *n) { return n->image[2] + 2 * n->image[7]; }
@@ -207,6 +205,8 @@ static int largest(const Node *n, const REAL *channel, int y, int x) {
     return best;
 }
 
+/* What is read at i and written at i may be one place: some nodes lie where their input lay. */
+#define ALONE _Pragma("GCC ivdep")
 #define EACH(expression)                                                     \
     do {                                                                     \
         ALONE for (ptrdiff_t i = 0; i < size; i++) out[i] = (expression);    \
