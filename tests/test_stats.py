@@ -13,7 +13,10 @@ from chymist.stats import (
     kendall_tau,
     log_slope,
     mean_interval,
+    mean_sequence,
     median_interval,
+    median_sequence,
+    sequence,
     simultaneous,
 )
 
@@ -90,12 +93,16 @@ def test_intervals_follow_shifts_scales_and_order(given_values, _, scale, shift)
     array = np.array(given_values)
     shuffled = np.random.default_rng(0).permutation(array)
     for centre in ("mean", "median"):
-        plain = interval(array, centre)
-        moved = interval(scale * shuffled + shift, centre)
-        for name in ("estimate", "low", "high"):
-            expected = scale * getattr(plain, name) + shift
-            np.testing.assert_allclose(getattr(moved, name), expected, rtol=1e-9, atol=1e-6)
-        assert plain.low <= plain.estimate <= plain.high
+        for make in (interval, sequence):
+            plain = make(array, centre)
+            moved = make(scale * shuffled + shift, centre)
+            if plain is None:
+                assert moved is None
+                continue
+            for name in ("estimate", "low", "high"):
+                expected = scale * getattr(plain, name) + shift
+                np.testing.assert_allclose(getattr(moved, name), expected, rtol=1e-9, atol=1e-6)
+            assert plain.low <= plain.estimate <= plain.high
 
 
 SYMMETRIC = ["normal", "t3", "outliers", "two humps"]
@@ -150,14 +157,115 @@ def test_rows_hold_together_at_the_stated_level(rows):
     assert np.mean(missed) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(drawn))
 
 
-@pytest.mark.parametrize("make", [mean_interval, median_interval])
+LOOKS = (5, 8, 12, 18, 27, 41, 64)
+
+
+def ever_missed(make, draw, truth, looks=LOOKS, sets=SETS):
+    """Share of sequences in which one of the intervals looked at misses the truth."""
+    drawn = draw(np.random.default_rng(3), (sets, looks[-1]))
+    found = ([make(row[:n]) for n in looks] for row in drawn)
+    return np.mean([any(i and not i.low <= truth <= i.high for i in row) for row in found])
+
+
+@pytest.mark.parametrize("name", [*SYMMETRIC, "uneven humps"])
+def test_one_may_look_at_the_mean_s_sequence_as_often_as_one_likes(name):
+    draw, mean, _ = DISTRIBUTIONS[name]
+    assert ever_missed(mean_sequence, draw, mean) <= 0.05
+    # What it is for: with the ordinary interval one look in five or more misleads.
+    assert ever_missed(mean_interval, draw, mean) >= 0.15
+
+
+@pytest.mark.parametrize("name", ["lognormal", "t3"])
+def test_one_may_look_at_the_median_s_sequence_as_often_as_one_likes(name):
+    draw, _, median = DISTRIBUTIONS[name]
+    assert ever_missed(median_sequence, draw, median) <= 0.05
+    assert ever_missed(median_interval, draw, median, LOOKS[1:]) >= 0.08
+
+
+@pytest.mark.parametrize(("make", "sets"), [(mean_sequence, 1000), (median_sequence, 300)])
+def test_looking_after_every_value_is_allowed(make, sets):
+    draw, truth, _ = DISTRIBUTIONS["normal"]
+    missed = ever_missed(make, draw, truth, tuple(range(2, 129)), sets)
+    # Three standard errors above the 5 % that are promised.
+    assert missed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / sets)
+
+
+def test_the_mean_s_sequence_falls_short_for_few_skewed_values():
+    draw, mean, _ = DISTRIBUTIONS["lognormal"]
+    # Known, and as for the ordinary interval (which misses in 40 %): the median is for these.
+    assert 0.10 < ever_missed(mean_sequence, draw, mean) < 0.22
+
+
+@pytest.mark.parametrize("centre", ["mean", "median"])
+@pytest.mark.parametrize("region", [above(0), between(-3.0, 0.0)])
+def test_seeds_added_until_decided_rarely_support_a_false_claim(centre, region):
+    # The truth is on the region's edge, and one stops as soon as the interval leaves it.
+    drawn = np.random.default_rng(4).normal(size=(SETS, LOOKS[-1]))
+    found = []
+    for row in drawn:
+        looks = (sequence(row[:n], centre) for n in LOOKS)
+        verdicts = [region.judge(i) for i in looks if i]
+        found.append(next((v for v in verdicts if v != "inconclusive"), "inconclusive"))
+    assert found.count("supported") / SETS <= 0.05
+    assert found.count("refuted") / SETS <= 0.05
+
+
+@pytest.mark.parametrize("n", [5, 8, 33])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.995])
+def test_the_mean_s_sequence_keeps_what_the_mixture_of_likelihoods_does_not_exclude(n, level):
+    from scipy.integrate import quad
+
+    values = np.random.default_rng(n).normal(1.0, 2.0, size=n)
+    ours = mean_sequence(values, level)
+
+    def ratio(m):
+        # The likelihood of the t statistic under an effect size, by its noncentral distribution.
+        t = np.sqrt(n) * (values.mean() - m) / values.std(ddof=1)
+        density = referee.norm.pdf
+        mixed, _ = quad(
+            lambda d: density(d) * referee.nct.pdf(t, n - 1, np.sqrt(n) * d), -6, 6, limit=200
+        )
+        return mixed / referee.t.pdf(t, n - 1)
+
+    if ours is None:
+        # However far away, nothing is excluded.
+        far = values.mean() + 1e3 * values.std() * np.array([-1, 1])
+        assert all(ratio(m) < 1 / (1 - level) for m in far)
+        return
+    for edge in (ours.low, ours.high):
+        assert ratio(edge) == pytest.approx(1 / (1 - level), rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [8, 20, 41])
+def test_the_median_s_sequence_keeps_what_the_mixture_of_shares_does_not_exclude(n):
+    from scipy.integrate import quad
+
+    def excluded(below):
+        mixed, _ = quad(lambda q: 2 * (q / 0.5) ** below * ((1 - q) / 0.5) ** (n - below), 0, 0.5)
+        return mixed >= 40
+
+    ours = median_sequence(np.arange(float(n)))
+    # Just below the interval's end lie `low` values, and that is few enough; at it, one more.
+    assert excluded(int(ours.low))
+    assert not excluded(int(ours.low) + 1)
+    assert ours.high == n - 1 - ours.low
+
+
+def test_few_values_bear_no_sequence():
+    assert mean_sequence(np.arange(4.0)) is None
+    assert mean_sequence(np.arange(5.0)) is not None
+    assert median_sequence(np.arange(7.0)) is None
+    assert median_sequence(np.arange(8.0)) is not None
+
+
+@pytest.mark.parametrize("make", [mean_interval, median_interval, mean_sequence, median_sequence])
 def test_one_value_has_no_interval(make):
     with pytest.raises(ValueError, match="needs two values, got 1"):
         make(np.array([1.0]))
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    for make in (mean_interval, median_interval):
+    for make in (mean_sequence, median_sequence, mean_interval, median_interval):
         ours = make(np.full(8, 2.5))
         assert (ours.low, ours.estimate, ours.high) == (2.5, 2.5, 2.5)
     assert isinstance(ours, Interval)

@@ -106,7 +106,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the data say of a claim."""
+    """What the data say of a claim; `anytime`: by intervals valid at any number of seeds."""
 
     claim: str
     sentence: str
@@ -118,6 +118,7 @@ class Verdict:
     status: Status
     rows: tuple[Row, ...]
     note: str = ""
+    anytime: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -149,8 +150,10 @@ def _source(function: Callable[..., Any]) -> str:
         return f"{function.__module__}.{getattr(function, '__qualname__', type(function))}"
 
 
-def judge(claim: Claim, data: xr.Dataset) -> Verdict:
+def judge(claim: Claim, data: xr.Dataset, *, anytime: bool = False) -> Verdict:
     """Evaluate a claim on measured data.
+
+    With `anytime` by intervals that stay valid where seeds are added until a claim is decided.
 
     Raises:
         BadStudy: the statistic does not return an array with dimension `seed`.
@@ -167,14 +170,15 @@ def judge(claim: Claim, data: xr.Dataset) -> Verdict:
     flat = flat.transpose("point", "seed")
     # A dimension may be empty (one network, nothing to compare it with): no row, inconclusive.
     level = stats.simultaneous(LEVEL, max(1, flat.sizes["point"]))
+    make = stats.sequence if anytime else stats.interval
     rows = tuple(
-        _judge_row(claim, np.asarray(flat[i], dtype=float), _where(values, others, i), level)
+        _judge_row(claim, np.asarray(flat[i], dtype=float), _where(values, others, i), level, make)
         for i in range(flat.sizes["point"])
     )
     absent = sum(v is None for row in rows for v in row.values)
     notes = [f"{absent} of {values.size} values missing"] if absent else []
-    if any(row.interval and _below(row.interval, level) for row in rows):
-        notes.append(f"too few seeds for an interval of the median at {100 * level:.4g} %")
+    if any(_too_few(row, level) for row in rows):
+        notes.append(f"too few seeds for an interval of the {claim.centre} at {100 * level:.4g} %")
     return Verdict(
         claim=claim.name,
         sentence=claim.sentence,
@@ -186,6 +190,7 @@ def judge(claim: Claim, data: xr.Dataset) -> Verdict:
         status=overall([row.status for row in rows]),
         rows=rows,
         note="; ".join(notes),
+        anytime=anytime,
     )
 
 
@@ -202,17 +207,32 @@ def overall(statuses: Sequence[Status]) -> Status:
     return "inconclusive"
 
 
-def _judge_row(claim: Claim, values: np.ndarray, where: Mapping[str, Any], level: float) -> Row:
+def _judge_row(
+    claim: Claim,
+    values: np.ndarray,
+    where: Mapping[str, Any],
+    level: float,
+    make: Callable[[np.ndarray, stats.Centre, float], stats.Interval | None],
+) -> Row:
     finite = values[np.isfinite(values)]
     shown = tuple(float(v) if np.isfinite(v) else None for v in values)
     if len(finite) < 2:
         return Row(where, shown, None, "inconclusive")
-    interval = stats.interval(finite, claim.centre, level)
+    interval = make(finite, claim.centre, level)
+    if interval is None:
+        return Row(where, shown, None, "inconclusive")
     status = claim.region.judge(interval)
     absent = 1 - len(finite) / len(values)
     if absent > claim.missing or _below(interval, level):
         status = "inconclusive"
     return Row(where, shown, interval, status)
+
+
+def _too_few(row: Row, level: float) -> bool:
+    """Whether the row's finite values bear no interval of this level."""
+    if row.interval is None:
+        return sum(v is not None for v in row.values) >= 2
+    return _below(row.interval, level)
 
 
 def _below(interval: stats.Interval, level: float) -> bool:

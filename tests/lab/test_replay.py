@@ -99,7 +99,7 @@ def test_unfinished_runs_are_not_replayed(cut, refused):
     assert Lab().open().progress == (2, 8)
 
 
-CHUNK = Chunk(0, "means", "control", {}, {})
+CHUNK = Chunk(0, "means", "control", {}, {}, (0, 5))
 
 
 @pytest.mark.parametrize(

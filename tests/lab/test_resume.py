@@ -329,7 +329,7 @@ def test_a_disk_that_fills_up_keeps_what_is_sealed(lab, variant, found):
 
 
 def test_the_space_needed_is_extrapolated_by_experiment():
-    chunks = [Chunk(i, "a" if i < 2 else "b", "control", {}, {}) for i in range(5)]
+    chunks = [Chunk(i, "a" if i < 2 else "b", "control", {}, {}, (0, 5)) for i in range(5)]
     assert space.needed(chunks, {}) is None
     assert space.needed(chunks, {0: Seal("", 100, 1.0)}) == 400
     assert space.needed(chunks, {0: Seal("", 100, 1.0), 2: Seal("", 10, 1.0)}) == 120

@@ -174,7 +174,7 @@ def test_threads_are_pinned_before_libraries_are_loaded(lab, variant):
 
 
 def test_the_costliest_chunks_go_first():
-    chunks = [Chunk(i, name, "control", {}, {}) for i, name in enumerate("aabbc")]
+    chunks = [Chunk(i, name, "control", {}, {}, (0, 5)) for i, name in enumerate("aabbc")]
     seals = {0: Seal("", 1, 2.0), 2: Seal("", 1, 5.0)}
     workers = Workers(Path(), chunks, seals, 1, lambda *a: None, lambda *a: None)
     order = []

@@ -199,7 +199,7 @@ def test_says_exploratory_diverged_missing_input_and_sweep(
         "12" * 32,
         "1 of 8 seeds",
         "missing",
-        "fewer than two values",
+        "too few values",
         "32, 64",
         "swept",
     ):

@@ -24,6 +24,8 @@ def run_(
     preset: str = "quick",
     data: Path | None = None,
     sweep: Annotated[list[str] | None, Parameter(negative="")] = None,
+    until_decided: Annotated[bool, Parameter(negative="")] = False,
+    max_seeds: int | None = None,
     lab: Path | None = None,
     threads: int | None = None,
     jobs: int = 1,
@@ -46,6 +48,11 @@ def run_(
         Your own input, for a study that takes one.
     sweep
         Repeat at several values: --sweep width=32,64,128. May be given more than once.
+    until_decided
+        Add seeds where a claim or a control is undecided, until none is. Intervals are then wider:
+        they hold whenever one stops.
+    max_seeds
+        Seeds at which to stop adding; by default eight times as many as at first.
     lab
         Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
     threads
@@ -70,6 +77,8 @@ def run_(
                 data=data,
                 lab=lab,
                 sweep=sweeps,
+                until_decided=until_decided,
+                max_seeds=max_seeds,
                 threads=threads,
                 jobs=jobs,
                 device=device,

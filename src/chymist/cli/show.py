@@ -41,14 +41,16 @@ def print_outcome(run: Run) -> None:
     study = run.manifest["study"]
     console.print(Text(study["title"], style="bold"))
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("claim", "at", "estimate", "95 % interval", "region"):
-        table.add_column(column, justify="right" if column == "estimate" else "left")
+    grown = bool(run.manifest.get("until_decided"))
+    seeds = ("seeds",) if grown else ()
+    for column in ("claim", "at", *seeds, "estimate", "95 % interval", "region"):
+        table.add_column(column, justify="right" if column in ("seeds", "estimate") else "left")
     table.add_column("verdict", no_wrap=True, min_width=14)
     for experiment in run.outcome["experiments"].values():
         for verdict in experiment["claims"]:
-            _add(table, verdict["claim"], verdict, mark)
+            _add(table, verdict["claim"], verdict, mark, grown)
         for control in experiment["control"]:
-            _add(table, f"  control of {control['claim']}", control["verdict"], _flip)
+            _add(table, f"  control of {control['claim']}", control["verdict"], _flip, grown)
     if run.outcome["experiments"]:
         console.print(table)
     if not run.sealed:
@@ -71,13 +73,16 @@ def _flip(status: str) -> Text:
     return mark(status) if status == "inconclusive" else Text("! did not flip", style="red")
 
 
-def _add(table: Table, name: str, verdict: dict[str, Any], sign: Callable[[str], Text]) -> None:
+def _add(
+    table: Table, name: str, verdict: dict[str, Any], sign: Callable[[str], Text], grown: bool
+) -> None:
     for row in verdict["rows"]:
         interval = row["interval"]
         shown = f"[{interval['low']:.4g}, {interval['high']:.4g}]" if interval else "none"
         table.add_row(
             name,
             ", ".join(f"{k}={v}" for k, v in row["where"].items()),
+            *([str(len(row["values"]))] if grown else []),
             f"{interval['estimate']:.4g}" if interval else "",
             shown,
             verdict["region"].replace("between ", "").replace(" and ", " to "),

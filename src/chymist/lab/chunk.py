@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 FOLDER = "chunks"
 ARMS = ("treatment", "control")
+MAP = "map"
+"""In place of an arm: the treatment at points that refine a map, and that no claim is judged on."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """An experiment, an arm, the parameters of one cell, and its place among the cells.
+    """An experiment, an arm, the parameters of one cell, its place among the cells, and its seeds.
 
     `parameters` are JSON values that `Params.parse` reads: lanes with all their values, axes with
     one. `place` holds the coordinates (axes, and what is swept) along which chunks are joined.
+    `seeds` are the first and the one after the last: chunks of one place are joined along seeds.
     """
 
     index: int
@@ -34,6 +37,7 @@ class Chunk:
     arm: str
     parameters: Mapping[str, Any]
     place: Mapping[str, Any]
+    seeds: tuple[int, int]
 
     @property
     def name(self) -> str:

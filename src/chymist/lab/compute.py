@@ -37,7 +37,7 @@ def compute(
     bench = Bench(
         study=study.slug,
         experiment=experiment.name,
-        seeds=tuple(range(cell.seeds)),
+        seeds=tuple(range(*chunk.seeds)),
         input=given,
         device=device,
         progress=progress,

@@ -12,16 +12,18 @@ from chymist.study import Experiment
 
 
 def judge_experiment(
-    experiment: Experiment, treatment: xr.Dataset, control: xr.Dataset
+    experiment: Experiment, treatment: xr.Dataset, control: xr.Dataset, *, anytime: bool = False
 ) -> dict[str, Any]:
     """Return the verdicts of an experiment and of its control as plain JSON.
+
+    With `anytime` by intervals that hold at any number of seeds.
 
     Raises:
         BadStudy: a statistic breaks the contract.
     """
     claims = {c.name: c for c in experiment.claims}
-    verdicts = [judge(c, treatment) for c in claims.values()]
-    flips = [judge(claims[name], control) for name in experiment.control.flips]
+    verdicts = [judge(c, treatment, anytime=anytime) for c in claims.values()]
+    flips = [judge(claims[name], control, anytime=anytime) for name in experiment.control.flips]
     return {
         "claims": [v.to_json() for v in verdicts],
         "control": [

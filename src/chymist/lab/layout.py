@@ -3,6 +3,7 @@
 ::
 
     plan.json         whole before the first chunk: study, parameters, versions, machine, chunks
+    rounds/*.json     further chunks, of a run that grows: whole before the first of them
     input.nc          the user's data, as they were read, if any
     chunks/*.nc       measured data, netCDF-4, one file a chunk
     chunks/*.json     the seal of each: digest, size and seconds; without it a chunk does not exist
@@ -26,6 +27,7 @@ from pathlib import Path
 FORMAT = 2
 """2: planned, in chunks, the manifest sealed. 1: version 0.1.0."""
 PLAN = "plan.json"
+ROUNDS = "rounds"
 MANIFEST = "run.json"
 INPUT = "input.nc"
 EARLY = "early.json"

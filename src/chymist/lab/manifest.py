@@ -67,6 +67,7 @@ def command_line(
     parameters: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
     data: str | Path | None,
+    until_decided: Mapping[str, Any] | None,
 ) -> str:
     """Return the command line that repeats a run."""
 
@@ -82,4 +83,6 @@ def command_line(
     for flag, values in sweep.items():
         words += ["--sweep", f"{flag}={text(tuple(values))}"]
     words += ["--data", Path(data).name] if data is not None else []
+    if until_decided:
+        words += ["--until-decided", "--max-seeds", str(until_decided["max_seeds"])]
     return shlex.join(words)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import product
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from chymist.errors import (
     did_you_mean,
 )
 from chymist.files import sha256
-from chymist.lab import manifest
+from chymist.lab import growing, manifest
 from chymist.lab.chunk import ARMS, Chunk
 from chymist.native import build
 from chymist.params import Params
 from chymist.study import Experiment, Study
+
+CHUNK = 60.0
+"""Seconds that a chunk should take at most: what a crash can cost."""
 
 
 def sweep_points(
@@ -58,14 +62,49 @@ def chunks(
     experiments: Sequence[Experiment],
     base: dict[str, Any],
     points: Sequence[dict[str, Any]],
-) -> Iterator[Chunk]:
-    """Yield the chunks: each experiment, treatment then control, at each cell and sweep point.
+    preset: str,
+) -> list[Chunk]:
+    """Return the chunks: each experiment, treatment then control, at each cell and sweep point.
+
+    Where the study's stated cost says that a chunk would take longer than `CHUNK`, its seeds are
+    shared out among several.
 
     Raises:
         BadParameter: a point of the sweep, or the control there, is out of range.
     """
+    planned = list(_cells(study, experiments, base, points))
+    usual = study.presets[preset]
+    cells = sum(1 for _ in _cells(study, study.experiments, dict(usual), [{}]))
+    seeds, usually = (study.params.parse(dict(p)).seeds for p in (base, usual))
+    each = study.cost.get(preset, 0.0) / cells * seeds / usually
+    return [
+        Chunk(index, experiment, arm, parameters, place, part)
+        for index, ((experiment, arm, parameters, place), part) in enumerate(
+            product(planned, _slices(seeds, each))
+        )
+    ]
+
+
+def _slices(seeds: int, seconds: float) -> list[tuple[int, int]]:
+    """Share out seeds, at least two to a slice, among so many that each takes at most `CHUNK`.
+
+    >>> _slices(8, 50.0), _slices(8, 170.0)
+    ([(0, 8)], [(0, 3), (3, 6), (6, 8)])
+    """
+    count = max(1, min(math.ceil(seconds / CHUNK), seeds // 2))
+    least, more = divmod(seeds, count)
+    ends = [0, *accumulate(least + (i < more) for i in range(count))]
+    return list(pairwise(ends))
+
+
+def _cells(
+    study: Study,
+    experiments: Sequence[Experiment],
+    base: dict[str, Any],
+    points: Sequence[dict[str, Any]],
+) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Yield experiment, arm, parameters and place of each cell."""
     axes = [n for n in study.params.model_fields if study.params.role_of(n) == "axis"]
-    index = 0
     for experiment in experiments:
         for arm in ARMS:
             change = dict(experiment.control.change) if arm == "control" else {}
@@ -75,12 +114,15 @@ def chunks(
                 swept = {n: whole[n] for n in point if n not in change}
                 for values in product(*(whole[n] for n in axes)):
                     cell = dict(zip(axes, values, strict=True))
-                    parameters = {**whole, **{n: [v] for n, v in cell.items()}}
                     place = {**swept, **cell}
                     if str(place) not in seen:
                         seen.add(str(place))
-                        yield Chunk(index, experiment.name, arm, parameters, place)
-                        index += 1
+                        yield (
+                            experiment.name,
+                            arm,
+                            {**whole, **{n: [v] for n, v in cell.items()}},
+                            place,
+                        )
 
 
 def describe(
@@ -94,6 +136,8 @@ def describe(
     device: str,
     name: str,
     parameters: Mapping[str, Any],
+    until_decided: bool,
+    max_seeds: int | None,
 ) -> dict[str, Any]:
     """Return the plan of a run, still without its id, input, way to the study, and digest.
 
@@ -106,13 +150,22 @@ def describe(
     base = {**study.presets[preset], **{n.replace("-", "_"): v for n, v in parameters.items()}}
     points = sweep_points(study.params, base, sweep)
     experiments = experiments_of(study, given)
+    whole = study.params.parse(base)
+    growth = None
+    if until_decided:
+        growth = growing.describe(whole.seeds, max_seeds)
+    elif max_seeds is not None:
+        raise BadParameter("max-seeds needs until-decided", "give --until-decided as well")
     return {
         "preset": preset,
-        "parameters": study.params.parse(base).model_dump(mode="json"),
+        "parameters": whole.model_dump(mode="json"),
         "changed": sorted(n.replace("-", "_") for n in parameters),
         "sweep": {name: list(values) for name, values in sweep.items()},
+        "until_decided": growth,
         "input": None,
-        "command": manifest.command_line(name or study.slug, preset, parameters, sweep, data),
+        "command": manifest.command_line(
+            name or study.slug, preset, parameters, sweep, data, growth
+        ),
         "threads": threads,
         "device": device,
         "study": manifest.describe(study, experiments),
@@ -122,7 +175,7 @@ def describe(
         "versions": computed_with(),
         "code": provenance.code(),
         "source": provenance.source(study.experiments[0].run),
-        "chunks": [c.to_json() for c in chunks(study, experiments, base, points)],
+        "chunks": [c.to_json() for c in chunks(study, experiments, base, points, preset)],
     }
 
 

@@ -109,6 +109,10 @@ class _Versions(BaseModel):
     chymist: Text
 
 
+class _Growth(_Record):
+    max_seeds: Count
+
+
 class Manifest(_Record):
     """What run.json holds."""
 
@@ -117,6 +121,7 @@ class Manifest(_Record):
     preset: Text
     parameters: dict[Text, Any]
     sweep: dict[Text, Any]
+    until_decided: _Growth | None = None
     input: _Input | None
     command: Annotated[Text, AfterValidator(_run)]
     threads: Count
@@ -159,6 +164,7 @@ class _Verdict(_Record):
     status: Status
     rows: list[_Row]
     note: Text = ""
+    anytime: bool = False
 
 
 class _Flip(_Record):

@@ -38,6 +38,8 @@ def run(
     data: str | Path | None = None,
     lab: str | Path | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
+    until_decided: bool = False,
+    max_seeds: int | None = None,
     threads: int | None = None,
     jobs: int = 1,
     device: str = "cpu",
@@ -56,6 +58,9 @@ def run(
         data: A file of the user's, for a study that takes one.
         lab: Folder of runs; see `Lab`.
         sweep: Values of parameters at which to repeat the experiments.
+        until_decided: Add seeds where a claim or a control is undecided, until none is; intervals
+            are then such as hold at any number of seeds.
+        max_seeds: Seeds at which to stop adding; by default eight times as many as at first.
         threads: Processor threads of each process; by default all cores, or one if `jobs` > 1.
         jobs: Processes that compute chunks.
         device: "cpu" or "cuda".
@@ -86,6 +91,8 @@ def run(
         device=device,
         name=name,
         parameters=parameters,
+        until_decided=until_decided,
+        max_seeds=max_seeds,
     )
     told = {}
     if data is not None and study.input is not None:

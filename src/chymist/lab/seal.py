@@ -31,7 +31,7 @@ DEEPEST_JSON = 100
 _SEAL = re.compile(rb' "seal": "([0-9a-f]{64})"\n}\n\Z')
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_CHUNK = re.compile(r"chunks/([0-9]{4,}\.)?[a-z0-9-]+\.(treatment|control)\.(nc|json)")
+_CHUNK = re.compile(r"chunks/([0-9]{4,}\.)?[a-z0-9-]+\.(treatment|control|map)\.(nc|json)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

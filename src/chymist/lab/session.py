@@ -14,14 +14,14 @@ import xarray as xr
 
 from chymist.figures import themed
 from chymist.files import append_line, as_json, make_folder, reached, refusals, sha256, write_json
-from chymist.lab import manifest, space
+from chymist.lab import growing, manifest, space
 from chymist.lab.chunk import ARMS, Chunk, read_seals
 from chymist.lab.compute import compute
 from chymist.lab.events import Event, Observer
 from chymist.lab.judging import judge_experiment, outcome
 from chymist.lab.layout import EARLY, INPUT, LOG, MANIFEST, PLAN, VERDICTS
 from chymist.lab.measured import kept_input
-from chymist.lab.plan import chunks_of, digest
+from chymist.lab.plan import add_round, chunks_of, digest, round_files
 from chymist.lab.run import Run
 from chymist.lab.seal import seal_manifest
 from chymist.lab.store import read_joined, seal_chunk
@@ -52,6 +52,13 @@ class Session:
             BadStudy: an experiment or a claim breaks the contract.
             CannotWrite: the disk refuses, or will.
         """
+        self._compute(jobs)
+        while self._grow():
+            self._compute(jobs)
+        return self._seal()
+
+    def _compute(self, jobs: int) -> None:
+        """Compute the chunks that are missing, and judge on the way."""
         space.require(self.folder, self.chunks, self.seals)
         self._judge_what_is_complete()
         with closing(self._computed(jobs)) as computed:
@@ -61,7 +68,23 @@ class Session:
                 self.tell(chunk, "done", 1, 1)
                 space.require(self.folder, self.chunks, self.seals)
                 self._judge_what_is_complete()
-        return self._seal()
+
+    def _grow(self) -> bool:
+        """Add a round of chunks, if the plan asks for more than there is."""
+        growth = self.plan.get("until_decided")
+        more = None
+        if growth:
+            more = growing.next_round(self.study, self.chunks, self.judged, growth["max_seeds"])
+        if more is None:
+            return False
+        self.plan = add_round(self.folder, self.plan, more.chunks, more.why)
+        self._keep_early_look()
+        for chunk in more.chunks:
+            self.judged.pop(chunk.experiment, None)
+        self.chunks = chunks_of(self.plan)
+        self.log("grown", why=more.why, chunks=len(more.chunks))
+        self.tell(more.chunks[0], "starting", 0, 1, more.why)
+        return True
 
     def log(self, event: str, chunk: Chunk | None = None, **facts: Any) -> None:
         """Add a line to the run's log."""
@@ -107,12 +130,17 @@ class Session:
             if experiment.name not in self.judged and all(c.index in self.seals for c in mine):
                 self._judge(experiment)
         if before < len(self.judged) < len(self._experiments()):
-            early = {"experiments": self._in_order()}
-            write_json(self.folder / EARLY, {**early, "digest": digest(early)})
+            self._keep_early_look()
+
+    def _keep_early_look(self) -> None:
+        early = {"experiments": self._in_order()}
+        write_json(self.folder / EARLY, {**early, "digest": digest(early)})
 
     def _judge(self, experiment: Experiment) -> None:
         treatment, control = (self._measured(experiment, arm) for arm in ARMS)
-        self.judged[experiment.name] = judge_experiment(experiment, treatment, control)
+        anytime = bool(self.plan.get("until_decided"))
+        judged = judge_experiment(experiment, treatment, control, anytime=anytime)
+        self.judged[experiment.name] = judged
         for arm, data in zip(ARMS, (treatment, control), strict=True):
             self.diverged[f"{experiment.name}, {arm}"] = manifest.count_diverged(data)
         for figure in experiment.figures:
@@ -146,7 +174,7 @@ class Session:
             "seconds": round(self.earlier + time.perf_counter() - self.clock, 1),
             "diverged": self.diverged,
             "files": {
-                PLAN: sha256(self.folder / PLAN),
+                **{name: sha256(self.folder / name) for name in (PLAN, *round_files(self.plan))},
                 **({INPUT: self.plan["input"]["kept"]} if self.plan["input"] else {}),
                 **{c.data: self.seals[c.index].sha256 for c in self.chunks},
                 **{c.seal: sha256(self.folder / c.seal) for c in self.chunks},

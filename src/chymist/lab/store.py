@@ -62,8 +62,20 @@ def seal_chunk(folder: Path, chunk: Chunk, data: xr.Dataset, seconds: float) -> 
 
 
 def joined(parts: Sequence[Placed]) -> xr.Dataset:
-    """Join the cells of an experiment along the coordinates that tell them apart."""
-    placed = [data.expand_dims({n: [v] for n, v in place.items()}) for place, data in parts]
+    """Join the chunks of an experiment: along seeds, then along what tells places apart.
+
+    Raises:
+        ValueError: what has no dimension seed differs between chunks of one place.
+    """
+    places: dict[str, list[Placed]] = {}
+    for place, data in parts:
+        places.setdefault(str(dict(place)), []).append((place, data))
+    placed = [
+        _along_seeds([data for _, data in several]).expand_dims(
+            {n: [v] for n, v in several[0][0].items()}
+        )
+        for several in places.values()
+    ]
     if len(placed) == 1:
         return placed[0]
     # All said, since the library's defaults are about to change.
@@ -73,6 +85,20 @@ def joined(parts: Sequence[Placed]) -> xr.Dataset:
         data_vars="all",
         coords="different",
         compat="no_conflicts",
+        combine_attrs="override",
+    )
+
+
+def _along_seeds(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    if len(parts) == 1:
+        return parts[0]
+    return xr.concat(
+        parts,
+        dim="seed",
+        data_vars="minimal",
+        coords="minimal",
+        compat="identical",
+        join="exact",
         combine_attrs="override",
     )
 

@@ -191,9 +191,16 @@ def _view(verdict: Verdict, anchor: str, lines: tuple[Line, ...]) -> ClaimView:
         region=_region(verdict),
         centre=verdict.centre,
         status=verdict.status,
-        note=verdict.note,
+        note="; ".join(filter(None, [verdict.note, _anytime(verdict)])),
         lines=lines,
     )
+
+
+def _anytime(verdict: Verdict) -> str:
+    if not verdict.anytime or not verdict.rows:
+        return ""
+    seeds = len(verdict.rows[0].values)
+    return f"{seeds} seeds, added until decided; intervals hold at any number of them"
 
 
 def _region(verdict: Verdict) -> str:
