@@ -24,6 +24,16 @@ def test_the_battery_passes_a_sound_study(tiny, tmp_path):
             "data[\"mean\"] * float('nan')",
             "predicted_mean is not finite",
         ),
+        (
+            'mean = values.mean("sample")',
+            'mean = values.mean("sample") - values.mean() + 1',
+            "mean of a seed depends on which others there are",
+        ),
+        (
+            'return figures.statistic(run["mean"]',
+            'return figures.statistic(xr.concat([run["mean"], control["mean"]], "arm")[0]',
+            "figure means fails where the control has other seeds",
+        ),
     ],
 )
 def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,13 +17,18 @@ from chymist import report
 from chymist.claims import Claim, judge
 from chymist.errors import BadInput, BadParameter, ChymistError
 from chymist.lab import Run
+from chymist.lab.compute import compute
+from chymist.lab.measured import kept_input
 from chymist.lab.runner import run
+from chymist.lab.store import read_dataset
 from chymist.rendering import render
 from chymist.report.formulas import unread
 from chymist.study import Study
 
 FIGURE_BYTES = 300_000
 REPORT_BYTES = 3_000_000
+SAME = 1e-3
+"""Difference of a number, relative to the largest of its kind, that counts as none."""
 
 
 def check_study(
@@ -33,9 +39,11 @@ def check_study(
     Checked: its words, references and formulas; that bad parameters and bad input end in one line;
     that the controls flip; that each supported claim fails when its statistic changes sign, and
     each controlled claim when treatment and control change places; that every dimension has a
-    coordinate and every prediction is finite; that figures and report render and stay small; and
-    that the time is within `patience` times the stated cost (machines differ). A verdict other than
-    supported is no failure: it is a result. `options` go to the run (threads, seeds, ...).
+    coordinate and every prediction is finite; that two seeds measure by themselves what they do
+    among all; that figures and report render and stay small, figures also where the control has
+    other seeds; and that the time is within `patience` times the stated cost (machines differ). A
+    verdict other than supported is no failure: it is a result. `options` go to the run (threads,
+    seeds, ...).
 
     Raises:
         AssertionError: lists every check that failed.
@@ -43,7 +51,8 @@ def check_study(
     failures = [*_words(study), *_bad_parameters(study), *_bad_input(study)]
     with tempfile.TemporaryDirectory() as folder:
         done = run(study, lab=lab or folder, **options)
-        failures += [*_controls(study, done), *_data(done), *_pictures(done)]
+        failures += [*_controls(study, done), *_data(done)]
+        failures += [*_seeds(study, done), *_pictures(study, done)]
         stated = study.cost.get("quick", 0.0)
         if done.manifest["seconds"] > patience * stated:
             failures.append(f"took {done.manifest['seconds']} s; the stated cost is {stated} s")
@@ -130,7 +139,41 @@ def _data(done: Run) -> Iterator[str]:
                 yield f"{branch.path}: {name} is not finite everywhere"
 
 
-def _pictures(done: Run) -> Iterator[str]:
+def _seeds(study: Study, done: Run) -> Iterator[str]:
+    """Compare two seeds with the same among all: a chunk may hold any of them."""
+    for experiment in study.experiments:
+        chunk = next(c for c in done.chunks if c.experiment == experiment.name)
+        kept = read_dataset(done.folder / chunk.data)
+        given = kept_input(done.folder, done.manifest)
+        few = compute(study, replace(chunk, seeds=(0, 2)), given, "cpu", _unseen)
+        for name in kept.data_vars:
+            among = kept[name].isel(seed=slice(2)) if "seed" in kept[name].dims else kept[name]
+            alone = few[name]
+            if among.dtype.kind == "f":
+                apart = abs(alone - among) / (abs(among).max() or 1)
+                # Training can amplify the last bits of some numbers, not of most.
+                same = among.shape == alone.shape and not float(apart.median()) > SAME
+            else:
+                same = among.equals(alone)
+            if not same:
+                yield f"{experiment.name}: {name} of a seed depends on which others there are"
+
+
+def _unseen(label: str, done: int, steps: int) -> None:
+    """Show no progress."""
+
+
+def _pictures(study: Study, done: Run) -> Iterator[str]:
+    for experiment in study.experiments:
+        measured = done.data[experiment.name].to_dataset()
+        fewer = done.data[f"control/{experiment.name}"].to_dataset().isel(seed=slice(1, None))
+        for figure in experiment.figures:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    render(figure.draw(measured, fewer).to_dict(), "svg")
+            except Exception as error:
+                yield f"figure {figure.name} fails where the control has other seeds: {error}"
     for name, spec in done.specs.items():
         size = len(json.dumps(spec))
         if size > FIGURE_BYTES:

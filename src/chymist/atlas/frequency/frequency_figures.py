@@ -39,8 +39,8 @@ def order(
         names = [f"{name}, control" for name in control.variant.values]
         values.append(statistic(control).assign_coords(variant=names))
     return figures.statistic(
-        xr.concat(values, "variant"), title="D, logarithm of the ratio of areas", low=edge,
-        category="variant",
+        xr.concat(values, "variant", join="outer"), category="variant",
+        title="D, logarithm of the ratio of areas", low=edge,
     )  # fmt: skip
 
 
