@@ -212,6 +212,70 @@ def statistic(
     return alt.layer(*layers)
 
 
+def scatter(
+    array: xr.DataArray,
+    x: str,
+    *,
+    title: str,
+    x_title: str,
+    x_scale: Scale = "linear",
+    edges: Sequence[float] = (),
+) -> alt.LayerChart:
+    """Draw values against a coordinate as dots, and edges as dotted horizontal rules."""
+    rows = table(value=array, **{x: array[x]})
+    dots = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_circle(size=45, opacity=0.8, color=PALETTE[0])
+        .encode(
+            x=alt.X(**axis(x, x_title, x_scale)),
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        )
+    )
+    rules = [
+        alt.Chart(alt.Data(values=[{"value": edge}]))
+        .mark_rule(strokeDash=[2, 2], color=MUTED)
+        .encode(y="value:Q")
+        for edge in edges
+    ]
+    return alt.layer(dots, *rules)
+
+
+def phases(
+    array: xr.DataArray,
+    inside: xr.DataArray,
+    x: str,
+    y: str,
+    *,
+    title: str,
+    titles: tuple[str, str],
+    scales: tuple[Scale, Scale] = ("linear", "linear"),
+) -> alt.Chart:
+    """Draw values over two coordinates as colour: dots `inside` a region, crosses elsewhere."""
+    columns = {x: array[x], y: array[y], "where": inside.copy(data=_words(inside))}
+    rows = table(value=array, **columns)
+    # A few extreme values would take all colours from those near the border.
+    span = [float(q) for q in np.nanquantile(array.values, [0.05, 0.95])]
+    colours = alt.Scale(scheme=SEQUENTIAL, domain=span, clamp=True)
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_point(size=70, filled=True, opacity=0.95)
+        .encode(
+            x=alt.X(**axis(x, titles[0], scales[0])),
+            y=alt.Y(**axis(y, titles[1], scales[1])),
+            color=alt.Color("value:Q", title=title, scale=colours),
+            shape=alt.Shape(
+                "where:N",
+                title="region",
+                scale=alt.Scale(domain=["inside", "outside"], range=["circle", "cross"]),
+            ),
+        )
+    )
+
+
+def _words(inside: xr.DataArray) -> np.ndarray[Any, Any]:
+    return np.where(inside.values, "inside", "outside")
+
+
 def image_strip(
     images: xr.DataArray, row: str, column: str, *, column_title: str, size: int = 84
 ) -> alt.Chart:

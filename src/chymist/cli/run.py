@@ -26,6 +26,9 @@ def run_(
     sweep: Annotated[list[str] | None, Parameter(negative="")] = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: int | None = None,
+    refine: str = "",
+    on: str = "",
+    points: int | None = None,
     lab: Path | None = None,
     threads: int | None = None,
     jobs: int = 1,
@@ -53,6 +56,13 @@ def run_(
         they hold whenever one stops.
     max_seeds
         Seeds at which to stop adding; by default eight times as many as at first.
+    refine
+        Compute further points where the statistic of a claim crosses an edge of its region:
+        --refine lr,width between the values that these one or two parameters are given.
+    on
+        The claim to refine on.
+    points
+        How many points more, at most; 64 by default.
     lab
         Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
     threads
@@ -79,6 +89,9 @@ def run_(
                 sweep=sweeps,
                 until_decided=until_decided,
                 max_seeds=max_seeds,
+                refine=[name.strip() for name in refine.split(",") if name.strip()],
+                on=on,
+                points=points,
                 threads=threads,
                 jobs=jobs,
                 device=device,

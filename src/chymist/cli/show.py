@@ -53,6 +53,11 @@ def print_outcome(run: Run) -> None:
             _add(table, f"  control of {control['claim']}", control["verdict"], _flip, grown)
     if run.outcome["experiments"]:
         console.print(table)
+    for claim, found in run.outcome.get("maps", {}).items():
+        where = "; ".join(f"{a:g} to {b:g}" for a, b in found["edges"])
+        over = ", ".join(found["parameters"])
+        crossed = f"; its region's edge lies in {over} {where}" if where else ""
+        console.print(Text(f"map of {claim} over {over}: {found['points']} points{crossed}"))
     if not run.sealed:
         done, of = run.progress
         early = "an early look, provisional: " if run.outcome["experiments"] else ""

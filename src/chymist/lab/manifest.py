@@ -68,6 +68,7 @@ def command_line(
     sweep: Mapping[str, Sequence[Any]],
     data: str | Path | None,
     until_decided: Mapping[str, Any] | None,
+    refine: Mapping[str, Any] | None,
 ) -> str:
     """Return the command line that repeats a run."""
 
@@ -85,4 +86,7 @@ def command_line(
     words += ["--data", Path(data).name] if data is not None else []
     if until_decided:
         words += ["--until-decided", "--max-seeds", str(until_decided["max_seeds"])]
+    if refine:
+        names = ",".join(name.replace("_", "-") for name in refine["parameters"])
+        words += ["--refine", names, "--on", refine["claim"], "--points", str(refine["points"])]
     return shlex.join(words)

@@ -22,7 +22,7 @@ from chymist.errors import (
     did_you_mean,
 )
 from chymist.files import sha256
-from chymist.lab import growing, manifest
+from chymist.lab import growing, manifest, refining
 from chymist.lab.chunk import ARMS, Chunk
 from chymist.native import build
 from chymist.params import Params
@@ -138,6 +138,9 @@ def describe(
     parameters: Mapping[str, Any],
     until_decided: bool,
     max_seeds: int | None,
+    refine: Sequence[str],
+    on: str,
+    points: int | None,
 ) -> dict[str, Any]:
     """Return the plan of a run, still without its id, input, way to the study, and digest.
 
@@ -148,7 +151,7 @@ def describe(
     if preset not in study.presets:
         raise BadParameter(f"unknown preset {preset}", did_you_mean(preset, study.presets))
     base = {**study.presets[preset], **{n.replace("-", "_"): v for n, v in parameters.items()}}
-    points = sweep_points(study.params, base, sweep)
+    cells = sweep_points(study.params, base, sweep)
     experiments = experiments_of(study, given)
     whole = study.params.parse(base)
     growth = None
@@ -156,26 +159,38 @@ def describe(
         growth = growing.describe(whole.seeds, max_seeds)
     elif max_seeds is not None:
         raise BadParameter("max-seeds needs until-decided", "give --until-decided as well")
+    described = manifest.describe(study, experiments)
+    refinement = None
+    if refine:
+        if until_decided:
+            raise BadParameter("until-decided and refine do not go together", "give one of them")
+        refinement = refining.describe(
+            study, experiments, whole.model_dump(mode="json"), sweep, refine, on, points
+        )
+        refining.announce(refinement, described)
+    elif on or points is not None:
+        raise BadParameter(f"{'on' if on else 'points'} needs refine", "give --refine as well")
     return {
         "preset": preset,
         "parameters": whole.model_dump(mode="json"),
         "changed": sorted(n.replace("-", "_") for n in parameters),
         "sweep": {name: list(values) for name, values in sweep.items()},
         "until_decided": growth,
+        "refine": refinement,
         "input": None,
         "command": manifest.command_line(
-            name or study.slug, preset, parameters, sweep, data, growth
+            name or study.slug, preset, parameters, sweep, data, growth, refinement
         ),
         "threads": threads,
         "device": device,
-        "study": manifest.describe(study, experiments),
+        "study": described,
         "parameter_help": manifest.parameter_help(study.params),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance.machine(),
         "versions": computed_with(),
         "code": provenance.code(),
         "source": provenance.source(study.experiments[0].run),
-        "chunks": [c.to_json() for c in chunks(study, experiments, base, points, preset)],
+        "chunks": [c.to_json() for c in chunks(study, experiments, base, cells, preset)],
     }
 
 

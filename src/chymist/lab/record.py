@@ -178,12 +178,19 @@ class _Judged(_Record):
     control: list[_Flip]
 
 
+class _Map(_Record):
+    parameters: list[Text]
+    points: Count
+    edges: list[Annotated[list[Finite], Field(min_length=2, max_length=2)]]
+
+
 class Outcome(_Record):
     """What verdicts.json holds."""
 
     status: Status
     broken: bool
     experiments: dict[Slug, _Judged]
+    maps: dict[Slug, _Map] = {}
 
 
 def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

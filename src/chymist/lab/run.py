@@ -137,7 +137,10 @@ class Run:
 
     @cached_property
     def data(self) -> xr.DataTree:
-        """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`."""
+        """Measured data: `run.data["<experiment>"]`, and `run.data["control/<experiment>"]`.
+
+        A map that was refined is `run.data["map/<claim>"]`, its points along one dimension.
+        """
         import xarray as xr
 
         from chymist.lab.measured import load, together
@@ -160,12 +163,13 @@ class Run:
         wanted = [c.data for parts in whole.values() for c in parts]
         again = "" if self.sealed else f"{command('resume', self.folder)} computes it again"
         found = load(self.folder, {name: digests[name] for name in wanted}, again)
-        return xr.DataTree.from_dict(
-            {
-                name: together(self.folder, [(c.place, found[c.data]) for c in parts])
-                for name, parts in whole.items()
-            }
-        )
+        tree = {
+            name: together(self.folder, [(c.place, found[c.data]) for c in parts])
+            for name, parts in whole.items()
+        }
+        maps = {name: d for name, d in digests.items() if name.startswith("maps/")}
+        tree |= {f"map/{Path(n).stem}": d for n, d in load(self.folder, maps).items()}
+        return xr.DataTree.from_dict(tree)
 
     @cached_property
     def specs(self) -> dict[str, dict[str, Any]]:

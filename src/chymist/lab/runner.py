@@ -40,6 +40,9 @@ def run(
     sweep: Mapping[str, Sequence[Any]] | None = None,
     until_decided: bool = False,
     max_seeds: int | None = None,
+    refine: Sequence[str] = (),
+    on: str = "",
+    points: int | None = None,
     threads: int | None = None,
     jobs: int = 1,
     device: str = "cpu",
@@ -61,6 +64,10 @@ def run(
         until_decided: Add seeds where a claim or a control is undecided, until none is; intervals
             are then such as hold at any number of seeds.
         max_seeds: Seeds at which to stop adding; by default eight times as many as at first.
+        refine: One or two parameters of several values, between which further points are computed
+            where the statistic of a claim crosses an edge of its region.
+        on: That claim.
+        points: How many points more, at most; 64 by default.
         threads: Processor threads of each process; by default all cores, or one if `jobs` > 1.
         jobs: Processes that compute chunks.
         device: "cpu" or "cuda".
@@ -93,6 +100,9 @@ def run(
         parameters=parameters,
         until_decided=until_decided,
         max_seeds=max_seeds,
+        refine=refine,
+        on=on,
+        points=points,
     )
     told = {}
     if data is not None and study.input is not None:

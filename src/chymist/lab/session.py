@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import xarray as xr
 
 from chymist.figures import themed
 from chymist.files import append_line, as_json, make_folder, reached, refusals, sha256, write_json
-from chymist.lab import growing, manifest, space
+from chymist.lab import growing, manifest, refining, space
 from chymist.lab.chunk import ARMS, Chunk, read_seals
 from chymist.lab.compute import compute
 from chymist.lab.events import Event, Observer
@@ -22,9 +23,10 @@ from chymist.lab.judging import judge_experiment, outcome
 from chymist.lab.layout import EARLY, INPUT, LOG, MANIFEST, PLAN, VERDICTS
 from chymist.lab.measured import kept_input
 from chymist.lab.plan import add_round, chunks_of, digest, round_files
+from chymist.lab.refining import Refinement
 from chymist.lab.run import Run
 from chymist.lab.seal import seal_manifest
-from chymist.lab.store import read_joined, seal_chunk
+from chymist.lab.store import read_joined, seal_chunk, write_dataset
 from chymist.lab.workers import Computed, Workers
 from chymist.study import Experiment, Study
 
@@ -66,25 +68,52 @@ class Session:
                 self.seals[chunk.index] = seal
                 self.log("sealed", chunk, seconds=seal.seconds)
                 self.tell(chunk, "done", 1, 1)
+                self._check_refinement(chunk)
                 space.require(self.folder, self.chunks, self.seals)
                 self._judge_what_is_complete()
 
+    def _check_refinement(self, chunk: Chunk) -> None:
+        """Find out early whether the claim can be refined over what was asked."""
+        asked = Refinement.planned(self.plan)
+        if asked and len(self.seals) == 1 and chunk.experiment == asked.experiment:
+            refining.check(asked, self.study.claim(asked.claim), read_joined(self.folder, [chunk]))
+
     def _grow(self) -> bool:
         """Add a round of chunks, if the plan asks for more than there is."""
-        growth = self.plan.get("until_decided")
-        more = None
-        if growth:
-            more = growing.next_round(self.study, self.chunks, self.judged, growth["max_seeds"])
+        more = self._next_round()
         if more is None:
             return False
         self.plan = add_round(self.folder, self.plan, more.chunks, more.why)
         self._keep_early_look()
         for chunk in more.chunks:
-            self.judged.pop(chunk.experiment, None)
+            if chunk.arm in ARMS:
+                self.judged.pop(chunk.experiment, None)
         self.chunks = chunks_of(self.plan)
         self.log("grown", why=more.why, chunks=len(more.chunks))
         self.tell(more.chunks[0], "starting", 0, 1, more.why)
         return True
+
+    def _next_round(self) -> growing.Round | None:
+        growth, asked = self.plan.get("until_decided"), Refinement.planned(self.plan)
+        if growth:
+            return growing.next_round(self.study, self.chunks, self.judged, growth["max_seeds"])
+        if asked:
+            return refining.next_round(self.study, asked, self.chunks, self._at_points(asked))
+        return None
+
+    def _at_points(self, asked: Refinement) -> dict[refining.Point, xr.DataArray]:
+        parts = [read_joined(self.folder, g) for g in refining.groups(asked, self.chunks)]
+        return refining.at_points(asked, self.study.claim(asked.claim), parts)
+
+    def _keep_map(self, asked: Refinement) -> dict[str, Any]:
+        """Write the map that was asked for, draw it, and return where it crosses an edge."""
+        claim, points = self.study.claim(asked.claim), self._at_points(asked)
+        map_ = refining.dataset(asked, claim, points)
+        make_folder(self.folder / Path(asked.file).parent)
+        self.files[asked.file] = write_dataset(self.folder / asked.file, map_)
+        self._keep_figure(asked.figure, refining.draw(asked, claim, map_))
+        edges = refining.edges(asked, claim, points)
+        return {"parameters": asked.parameters, "points": len(points), "edges": edges}
 
     def log(self, event: str, chunk: Chunk | None = None, **facts: Any) -> None:
         """Add a line to the run's log."""
@@ -126,7 +155,7 @@ class Session:
         """Judge each experiment as soon as all its chunks are there, and keep an early look."""
         before = len(self.judged)
         for experiment in self._experiments():
-            mine = [c for c in self.chunks if c.experiment == experiment.name]
+            mine = [c for c in self.chunks if c.experiment == experiment.name and c.arm in ARMS]
             if experiment.name not in self.judged and all(c.index in self.seals for c in mine):
                 self._judge(experiment)
         if before < len(self.judged) < len(self._experiments()):
@@ -144,10 +173,12 @@ class Session:
         for arm, data in zip(ARMS, (treatment, control), strict=True):
             self.diverged[f"{experiment.name}, {arm}"] = manifest.count_diverged(data)
         for figure in experiment.figures:
-            make_folder(self.folder / "figures")
-            name = f"figures/{figure.name}.json"
-            spec = themed(figure.draw(treatment, control))
-            self.files[name] = write_json(self.folder / name, spec)
+            self._keep_figure(figure.name, figure.draw(treatment, control))
+
+    def _keep_figure(self, name: str, chart: alt.TopLevelMixin) -> None:
+        make_folder(self.folder / "figures")
+        file = f"figures/{name}.json"
+        self.files[file] = write_json(self.folder / file, themed(chart))
 
     def _measured(self, experiment: Experiment, arm: str) -> xr.Dataset:
         wanted = (experiment.name, arm)
@@ -160,7 +191,10 @@ class Session:
         return {e.name: self.judged[e.name] for e in self._experiments() if e.name in self.judged}
 
     def _seal(self) -> Run:
+        asked = Refinement.planned(self.plan)
         judged = outcome(self._in_order())
+        if asked:
+            judged["maps"] = {asked.claim: self._keep_map(asked)}
         self.files[VERDICTS] = write_json(self.folder / VERDICTS, judged)
         self.log("finished")
         with refusals(self.folder / EARLY):
