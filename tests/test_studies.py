@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from chymist import catalogue
@@ -46,3 +51,18 @@ def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):
 @pytest.mark.parametrize("slug", [entry.slug for entry in catalogue.entries()])
 def test_study(slug, tmp_path):
     check_study(catalogue.find(slug), tmp_path / "lab")
+
+
+@pytest.mark.evidence
+@pytest.mark.parametrize("slug", [entry.slug for entry in catalogue.entries()])
+def test_a_study_replays_byte_for_byte_in_another_process(slug, tmp_path):
+    def execute(*words, hashes):
+        here = {**os.environ, "PYTHONHASHSEED": hashes, "CHYMIST_LAB": str(tmp_path / "lab")}
+        command = [sys.executable, "-m", "chymist", *words, "--json"]
+        done = subprocess.run(command, env=here, capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+    run = execute("run", slug, hashes="1")
+    again = execute("replay", run["id"], hashes="2")
+    assert again["same"], again["differences"]
+    assert again["arrays"] > 10

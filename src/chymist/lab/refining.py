@@ -198,7 +198,7 @@ def next_round(
                 parts += product(*(pairwise(side) for side in sides))
         missing = [point for point in level if point not in states]
         if missing:
-            said = f"{asked.claim} crosses an edge of its region: {len(missing)} points more"
+            said = f"{asked.claim} crosses an edge of its region: {_count(missing)} more"
             return Round(tuple(_planned(study, asked, chunks, missing)), said)
         known.update(level)
         left -= len(level)
@@ -300,6 +300,10 @@ def _planned(
                 if name in place:
                     place[name] = values[0]
             yield replace(cell, index=next(numbers), arm=MAP, parameters=parameters, place=place)
+
+
+def _count(points: Sequence[Point]) -> str:
+    return "1 point" if len(points) == 1 else f"{len(points)} points"
 
 
 def _state(claim: Claim, values: xr.DataArray) -> tuple[int, ...]:
