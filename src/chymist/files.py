@@ -114,6 +114,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> str:
             _pass_fence(path)
             aside.replace(path)
             flush_folder(path.parent)
+        except OSError:
+            # Whoever took the folder over clears what is written beside its files.
+            _pass_fence(path)
+            raise
         finally:
             aside.unlink(missing_ok=True)
     return digest
