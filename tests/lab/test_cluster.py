@@ -198,6 +198,27 @@ def test_an_address_where_no_cluster_is_is_one_line_within_seconds(lab, tiny, re
     assert not lab.exists()
 
 
+def test_no_cluster_on_this_machine_is_one_line_within_seconds(lab, tiny, refused, monkeypatch):
+    """Ray would look for a minute for one that has ended, of which it kept a note."""
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    note = Path("/tmp/ray/ray_current_cluster")
+    before = note.read_text() if note.exists() else None
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("127.0.0.1:1")
+    begun = time.monotonic()
+    try:
+        said = refused("run", tiny, "--executor", "ray")
+    finally:
+        if before is None:
+            note.unlink()
+        else:
+            note.write_text(before)
+    assert said.startswith("no Ray cluster answers on this machine (start one with ray start")
+    assert time.monotonic() - begun < 10
+    assert not lab.exists()
+
+
 @pytest.mark.parametrize("address", ["nonsense", "host:", "ray://host:10001", "host:port"])
 def test_an_address_that_is_none_is_one_line(lab, tiny, refused, address):
     pytest.importorskip("ray")

@@ -79,8 +79,7 @@ def connected(address: str = "") -> Iterator[Any]:
         yield ray
         return
     address = address or os.environ.get("RAY_ADDRESS", "") or "auto"
-    if address != "auto":
-        _reach(address)
+    _reach(address)
     with _handlers_kept():
         try:
             ray.init(address=address, logging_level="ERROR", log_to_driver=False)
@@ -236,13 +235,15 @@ def _imported() -> Any:
 
 def _reach(address: str) -> None:
     """Refuse at once what Ray would wait for, and warn of, for more than a minute."""
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdecimal():
-        raise BadCluster(f"ray address {address} cannot be read", "write HOST:PORT")
-    silent = BadCluster(f"no Ray cluster answers at {address}", _HOW_TO_START)
+    words = ["-P", "-m", "ray.scripts.scripts", "health-check"]
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        words = ["-P", "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            if "/" in address or not host or not port.isdecimal():
+                raise BadCluster(f"ray address {address} cannot be read", "write HOST:PORT")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+            words += ["--address", address]
+        # Also for this machine's own cluster: Ray looks for one that may have ended.
         subprocess.run(  # noqa: S603  Ray's own check, by this Python
             [sys.executable, *words],
             stdout=subprocess.DEVNULL,
@@ -251,7 +252,8 @@ def _reach(address: str) -> None:
             check=True,
         )
     except (OSError, OverflowError, ValueError, subprocess.SubprocessError):
-        raise silent from None
+        where = "on this machine" if address == "auto" else f"at {address}"
+        raise BadCluster(f"no Ray cluster answers {where}", _HOW_TO_START) from None
 
 
 @contextlib.contextmanager
