@@ -15,9 +15,8 @@ from chymist.study import Study
 def run(study: str | Path | Study, **options: Any) -> Run:
     """Run a study (by slug, file or value), write its report, and return the sealed run.
 
-    Options are those of `chymist.lab.runner.run` (preset, data, lab, sweep, threads, jobs, device)
-    and
-    the study's own parameters::
+    Options are those of `chymist.lab.runner.run` (preset, data, lab, sweep, threads, jobs,
+    executor, ray_address, device) and the study's own parameters::
 
         run = chymist.run("frequency-principle", seeds=8)
         run.verdicts["ordering"].status
@@ -37,7 +36,7 @@ def resume(run: str = "latest", lab: str | Path | None = None, **options: Any) -
     """Finish an unfinished run, write its report, and return it sealed.
 
     `run` is an id, a unique part of one, a study's slug, or "latest", the newest unfinished run.
-    Options: jobs, observe.
+    Options: jobs, executor, ray_address, observe.
 
     Raises:
         ChymistError: see `chymist.lab.runner.resume`.

@@ -13,6 +13,7 @@
     │   ├── BadInput                  a data file that cannot be used
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── WorkerDied                1   a worker process ended twice in the same chunk
+    ├── BadCluster                2   a cluster that does not answer, or differs from the plan
     ├── DamagedRun                6   a file of a run is missing or altered
     │   └── NewerRun                  a newer version wrote the run
     └── CannotWrite               7   the lab's folder or disk refuses
@@ -83,6 +84,12 @@ class BadStudy(UsageError):
 
 class WorkerDied(ChymistError):
     """A worker process ended twice in the same chunk without saying why."""
+
+
+class BadCluster(ChymistError):
+    """A cluster cannot be reached, or a node of it cannot compute what was planned."""
+
+    exit_code = 2
 
 
 class DamagedRun(ChymistError):

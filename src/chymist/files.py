@@ -22,6 +22,7 @@ from chymist.errors import CannotWrite
 
 FAULT = "CHYMIST_FAULT"
 _passed: Counter[str] = Counter()
+_fences: dict[Path, Callable[[], None]] = {}
 
 
 def reached(point: str) -> None:
@@ -29,7 +30,8 @@ def reached(point: str) -> None:
 
     It reads "point:count:action": at the count-th passing of that point ("any" for all) the action
     happens. Actions: the name of an error of the operating system (ENOSPC, EIO, EINTR), which is
-    raised; exit, which ends the process without cleaning up; kill, which kills it.
+    raised; exit, which ends the process without cleaning up; kill, which kills it; stop, which
+    pauses it until somebody lets it go on.
     """
     fault = os.environ.get(FAULT)
     if fault is not None:
@@ -47,6 +49,9 @@ def _fail(point: str, fault: str) -> None:
         os._exit(70)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     number = getattr(errno, action)
     raise OSError(number, os.strerror(number))
 
@@ -69,6 +74,25 @@ def refusals(path: Path) -> Iterator[None]:
         raise CannotWrite(f"cannot write {path}: {reason}", hint) from error
 
 
+@contextlib.contextmanager
+def fenced(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Let `check` look before every single write below a folder; what it raises stops the write.
+
+    For a process that was paused for long, and may wake up to a folder that is another's by now.
+    """
+    _fences[folder] = check
+    try:
+        yield
+    finally:
+        del _fences[folder]
+
+
+def _pass_fence(path: Path) -> None:
+    for folder, check in list(_fences.items()):
+        if folder in path.parents:
+            check()
+
+
 def write_whole(path: Path, write: Callable[[Path], None]) -> str:
     """Let `write` fill a file beside `path`, flush it, rename it to `path`; return its digest.
 
@@ -87,8 +111,13 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> str:
                 os.fsync(stream.fileno())
             digest = sha256(aside)
             reached("rename")
+            _pass_fence(path)
             aside.replace(path)
             flush_folder(path.parent)
+        except OSError:
+            # Whoever took the folder over clears what is written beside its files.
+            _pass_fence(path)
+            raise
         finally:
             aside.unlink(missing_ok=True)
     return digest
@@ -123,6 +152,7 @@ def append_line(path: Path, line: str) -> None:
     """
     with refusals(path):
         reached("append")
+        _pass_fence(path)
         with path.open("ab+") as stream:
             if stream.tell():
                 stream.seek(-1, os.SEEK_END)

@@ -19,6 +19,7 @@ from chymist.cli import execute
 from chymist.lab import Lab
 from chymist.lab.index import COLUMNS
 from chymist.lab.lab import new_id
+from chymist.lab.verify import verify
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.py"
 
@@ -337,6 +338,62 @@ def test_two_processes_list_while_four_write(sealed, tmp_path, count):
         assert float(slowest) < 5
     assert sorted(listed(lab)) == sorted(written)
     assert {row.verdict for row in Lab(lab).listing()} == {"supported"}
+
+
+MAKER = """
+import sys
+import chymist
+for number in range(int(sys.argv[3])):
+    print(chymist.run(sys.argv[1], lab=sys.argv[2], threads=1).id, flush=True)
+"""
+
+
+def made_while_listed(lab, tiny, each):
+    """Let four processes make runs while two list them; return their ids, and the slowest [s]."""
+    stop = lab.parent / "stop"
+
+    def start(code, *words):
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    readers = [start(READER, lab, stop) for _ in range(2)]
+    makers = [start(MAKER, tiny, lab, each) for _ in range(4)]
+    made, slowest = [], 0.0
+    for maker in makers:
+        out, err = maker.communicate(timeout=1200)
+        assert (maker.returncode, err) == (0, "")
+        made += out.split()
+    stop.touch()
+    for reader in readers:
+        out, err = reader.communicate(timeout=300)
+        assert (reader.returncode, err) == (0, "")
+        seconds, seen = out.split()
+        assert int(seen) == 4 * each
+        slowest = max(slowest, float(seconds))
+    assert len(made) == len(set(made)) == 4 * each
+    assert sorted(listed(lab)) == sorted(made)
+    # Every file of every run, against its digest.
+    assert all(verify(folder).sound for folder in Lab(lab).folders())
+    return made, slowest
+
+
+def test_four_processes_make_runs_while_two_list(tmp_path):
+    # One second on an idle machine; tests share theirs.
+    assert made_while_listed(tmp_path / "lab", TINY, 3)[1] < 5
+
+
+@pytest.mark.slow
+@pytest.mark.evidence
+def test_four_processes_make_two_hundred_runs_each_while_two_list(tmp_path):
+    begun = time.monotonic()
+    made, slowest = made_while_listed(tmp_path / "lab", TINY, 200)
+    print(f"{len(made)} runs in {time.monotonic() - begun:.0f} s, slowest listing {slowest:.3f} s")
+    assert time.monotonic() - begun > 60
+    assert slowest < 1
 
 
 def test_runs_filters_sorts_and_pages(five, capsys):

@@ -18,6 +18,8 @@ def resume_(
     *,
     lab: Path | None = None,
     jobs: int = 1,
+    executor: str = "local",
+    ray_address: str = "",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Finish a run that was interrupted or killed: nothing that was sealed is computed again.
@@ -33,6 +35,10 @@ def resume_(
         Folder of runs; else $CHYMIST_LAB, else ./chymist-lab.
     jobs
         Processes that compute, each with the threads the run was planned with.
+    executor
+        local, or ray: the processes are those of a Ray cluster, which needs no access to the lab.
+    ray_address
+        HOST:PORT of the cluster; else $RAY_ADDRESS, else the one this machine belongs to.
     json
         Print the verdicts as JSON.
     """
@@ -40,5 +46,12 @@ def resume_(
         from chymist import api
 
         with progress(hint) as observe:
-            done = api.resume(run, lab, jobs=jobs, observe=observe)
+            done = api.resume(
+                run,
+                lab,
+                jobs=jobs,
+                executor=executor,
+                ray_address=ray_address,
+                observe=observe,
+            )
     return print_run(done, json)

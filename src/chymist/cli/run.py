@@ -32,6 +32,8 @@ def run_(
     lab: Path | None = None,
     threads: int | None = None,
     jobs: int = 1,
+    executor: str = "local",
+    ray_address: str = "",
     device: str = "cpu",
     json: Annotated[bool, Parameter(negative="")] = False,
     **parameters: str,
@@ -70,6 +72,10 @@ def run_(
     jobs
         Processes that compute; the chunks of a run (experiments, arms, points of a sweep) are
         shared out among them.
+    executor
+        local, or ray: the processes are those of a Ray cluster, which needs no access to the lab.
+    ray_address
+        HOST:PORT of the cluster; else $RAY_ADDRESS, else the one this machine belongs to.
     device
         cpu, or cuda where there is one.
     json
@@ -94,6 +100,8 @@ def run_(
                 points=points,
                 threads=threads,
                 jobs=jobs,
+                executor=executor,
+                ray_address=ray_address,
                 device=device,
                 observe=observe,
                 **parameters,

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from chymist.errors import DamagedRun, NewerRun
 from chymist.lab.layout import FORMAT, MANIFEST, PLAN
+from chymist.lab.mounts import shared_system
 from chymist.lab.seal import read_json, read_manifest
 
 T = TypeVar("T")
@@ -38,7 +39,6 @@ _SCHEMA = 1
 _PATIENCE = 0.5  # seconds to wait for another process before listing without the index
 _BATCH = 100  # rows a transaction, so that none takes longer than some milliseconds
 _UNSOUND = {1, 11, 26}  # SQLITE_ERROR (a table is missing), SQLITE_CORRUPT, SQLITE_NOTADB
-_SHARED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs")
 
 _Stamp = tuple[str, str, int, int, int]
 """A run's id, which of its files speaks for it, and that file's times [ns] and size [bytes]."""
@@ -419,24 +419,10 @@ def _manifests(db: sqlite3.Connection) -> list[dict[str, Any]]:
 
 def _set_journal(db: sqlite3.Connection, lab: Path) -> None:
     """Let readers read while another process writes, where memory can be shared."""
-    wanted = "delete" if _over_network(lab) else "wal"
+    wanted = "delete" if shared_system(lab) else "wal"
     if db.execute("PRAGMA journal_mode").fetchone()[0] != wanted:
         with contextlib.suppress(sqlite3.OperationalError):
             db.execute(f"PRAGMA journal_mode = {wanted}")
-
-
-def _over_network(folder: Path) -> bool:
-    """Tell whether a folder is mounted from another machine, where shared memory is not shared."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.is_file():
-        return False
-    path, longest, kind = str(folder.resolve()), "", ""
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, place, system, *_ = line.split(" ")
-        place = place.replace("\\040", " ")
-        if (path + "/").startswith(place.rstrip("/") + "/") and len(place) >= len(longest):
-            longest, kind = place, system
-    return kind in _SHARED or kind.startswith("fuse.")
 
 
 @contextlib.contextmanager

@@ -97,7 +97,8 @@ class Lab:
     def resume(self, name: str = "latest", **options: Any) -> Run:
         """Finish an unfinished run, named as for `open`; "latest" is the newest unfinished one.
 
-        A run that is sealed already is returned as it is. Options: jobs, observe.
+        A run that is sealed already is returned as it is. Options: jobs, executor,
+        ray_address, observe.
 
         Raises:
             UnknownRun: no run, or more than one id, fits.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from chymist.errors import (
     ChymistError,
     DamagedRun,
     Interrupted,
+    RunInUse,
     UsageError,
 )
 from chymist.files import clear_aside, refusals, sha256
-from chymist.lab import planning, space
+from chymist.lab import mounts, planning, space
 from chymist.lab.chunk import FOLDER, Chunk, damage, read_seals
+from chymist.lab.cluster import chosen
 from chymist.lab.compute import pinned
 from chymist.lab.events import Observer, ignore
 from chymist.lab.lab import Lab
 from chymist.lab.layout import INPUT, MANIFEST, command
-from chymist.lab.lock import only_one
+from chymist.lab.lock import holds, only_one
 from chymist.lab.plan import chunks_of, read_plan, write_plan
 from chymist.lab.run import Run
 from chymist.lab.session import Session
@@ -45,6 +48,8 @@ def run(
     points: int | None = None,
     threads: int | None = None,
     jobs: int = 1,
+    executor: str = "local",
+    ray_address: str = "",
     device: str = "cpu",
     name: str = "",
     observe: Observer = ignore,
@@ -68,8 +73,11 @@ def run(
             where the statistic of a claim crosses an edge of its region.
         on: That claim.
         points: How many points more, at most; 64 by default.
-        threads: Processor threads of each process; by default all cores, or one if `jobs` > 1.
-        jobs: Processes that compute chunks.
+        threads: Processor threads of each process; by default all cores, or one if there are
+            several processes or machines.
+        jobs: Chunks that are computed at a time, each in a process of its own if more than one.
+        executor: "local", or "ray" to compute on a Ray cluster.
+        ray_address: HOST:PORT of the cluster; else $RAY_ADDRESS, else the one of this machine.
         device: "cpu" or "cuda".
         name: How the user named the study, for the command line that repeats the run.
         observe: Called with an `Event` whenever there is progress to show.
@@ -80,10 +88,15 @@ def run(
         BadInput: the data cannot be used, or the study takes none.
         BadStudy: an experiment or a claim breaks the contract.
         CannotWrite: the lab refuses, or the disk is too small; sealed chunks are kept.
+        BadCluster: Ray is not installed, or the cluster does not answer, or is not like this
+            machine.
         Interrupted: by Ctrl-C or a signal; sealed chunks are kept.
     """
+    shared = jobs > 1 or executor != "local"
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise BadParameter(f"device {device} is not available here", "use cpu")
+    if device != "cpu" and executor != "local":
+        raise BadParameter(f"device {device} is not available with executor {executor}", "use cpu")
     for what, number in (("threads", threads), ("jobs", jobs)):
         if number is not None and number < 1:
             raise BadParameter(f"{what} cannot be {number}", "allowed: integer >= 1")
@@ -94,7 +107,7 @@ def run(
         data=data,
         given=given,
         sweep=sweep or {},
-        threads=threads or (torch.get_num_threads() if jobs == 1 else 1),
+        threads=threads or (1 if shared else torch.get_num_threads()),
         device=device,
         name=name,
         parameters=parameters,
@@ -108,25 +121,39 @@ def run(
     if data is not None and study.input is not None:
         told = {"name": Path(data).name, "sha256": sha256(Path(data)), "says": study.input.says}
     home = Lab(lab)
-    folder = home.create()
-    with only_one(folder):
+    with ExitStack() as kept:
+        cluster = kept.enter_context(chosen(executor, ray_address))
+        folder = home.create()
         try:
+            kept.enter_context(only_one(folder))
             if given is not None:
                 facts["input"] = {**told, "kept": write_dataset(folder / INPUT, given)}
             facts["address"] = planning.address(study, name, folder)
-            if jobs > 1 and not facts["address"]:
+            if shared and not facts["address"]:
+                what = f"jobs cannot be {jobs}" if jobs > 1 else f"executor cannot be {executor}"
                 raise BadParameter(
-                    f"jobs cannot be {jobs} for a study made by a program",
-                    "give the study as a file",
+                    f"{what} for a study made by a program", "give the study as a file"
                 )
-            session = Session(folder, write_plan(folder, facts), study, observe)
+            session = Session(folder, write_plan(folder, facts), study, observe, cluster)
         except BaseException:
             home.discard(folder)
             raise
-        return _finished(session, jobs, discard=lambda: home.discard(folder))
+
+        def discard() -> None:
+            if holds(folder):
+                home.discard(folder)
+
+        return _finished(session, jobs, discard)
 
 
-def resume(folder: Path, *, jobs: int = 1, observe: Observer = ignore) -> Run:
+def resume(
+    folder: Path,
+    *,
+    jobs: int = 1,
+    executor: str = "local",
+    ray_address: str = "",
+    observe: Observer = ignore,
+) -> Run:
     """Compute what an unfinished run lacks, seal it and return it; a sealed run is returned.
 
     Chunks whose data are damaged are computed again. Data come out byte for byte as if the run had
@@ -136,11 +163,13 @@ def resume(folder: Path, *, jobs: int = 1, observe: Observer = ignore) -> Run:
         CannotResume: the study, its claims, chymist or what it computes with have changed.
         RunInUse: another process is computing the run.
         DamagedRun: the plan or the kept input is damaged.
-        BadStudy, CannotWrite, Interrupted: as for `run`.
+        BadStudy, CannotWrite, BadCluster, Interrupted: as for `run`.
     """
     if jobs < 1:
         raise BadParameter(f"jobs cannot be {jobs}", "allowed: integer >= 1")
-    with only_one(folder):
+    if (folder / MANIFEST).exists():
+        return Run.open(folder)
+    with chosen(executor, ray_address) as cluster, only_one(folder):
         if (folder / MANIFEST).exists():
             return Run.open(folder)
         plan = read_plan(folder)
@@ -153,7 +182,7 @@ def resume(folder: Path, *, jobs: int = 1, observe: Observer = ignore) -> Run:
         clear_aside(folder / FOLDER)
         clear_aside(folder / "figures")
         dropped = _drop_damaged(folder, plan)
-        session = Session(folder, plan, study, observe)
+        session = Session(folder, plan, study, observe, cluster)
         session.log("resumed")
         for chunk, wrong in dropped:
             session.log("damaged", chunk)
@@ -162,11 +191,16 @@ def resume(folder: Path, *, jobs: int = 1, observe: Observer = ignore) -> Run:
 
 
 def _finished(session: Session, jobs: int, discard: Callable[[], None] = lambda: None) -> Run:
-    """Finish a session; say what to do when it cannot."""
+    """Finish a session; say what to do when it cannot. What is another's by now is left alone."""
     again = command("resume", session.folder)
+    risk = mounts.warning(session.folder)
+    if risk:
+        session.tell(session.chunks[0], "starting", 0, 1, risk)
     try:
         with pinned(session.plan["threads"]):
             return session.finish(jobs)
+    except RunInUse:
+        raise
     except UsageError:
         discard()
         raise

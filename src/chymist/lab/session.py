@@ -17,6 +17,7 @@ from chymist.figures import themed
 from chymist.files import append_line, as_json, make_folder, reached, refusals, sha256, write_json
 from chymist.lab import growing, manifest, refining, space
 from chymist.lab.chunk import ARMS, Chunk, read_seals
+from chymist.lab.cluster import Tasks
 from chymist.lab.compute import compute
 from chymist.lab.events import Event, Observer
 from chymist.lab.judging import judge_experiment, outcome
@@ -34,11 +35,20 @@ from chymist.study import Experiment, Study
 class Session:
     """Work on the run in `folder`, by its plan, until it is sealed.
 
-    The caller holds the run's lock and has checked that the study is the one of the plan.
+    The caller holds the run's lock and has checked that the study is the one of the plan. Chunks
+    are computed on this machine, or by the Ray `cluster`.
     """
 
-    def __init__(self, folder: Path, plan: dict[str, Any], study: Study, observe: Observer) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: dict[str, Any],
+        study: Study,
+        observe: Observer,
+        cluster: Any = None,
+    ) -> None:
         self.folder, self.plan, self.study, self.observe = folder, plan, study, observe
+        self.cluster = cluster
         self.chunks = chunks_of(plan)
         self.seals = read_seals(folder, self.chunks)
         self.earlier = sum(seal.seconds for seal in self.seals.values())
@@ -129,6 +139,9 @@ class Session:
 
     def _computed(self, jobs: int) -> Computed:
         missing = [c for c in self.chunks if c.index not in self.seals]
+        if self.cluster is not None:
+            work = (self.folder, self.plan, self.chunks, self.seals)
+            return Tasks(self.cluster, *work, self.tell, self.log).compute(jobs)
         if jobs > 1 and len(missing) > 1:
             threads = self.plan["threads"]
             shared = Workers(self.folder, self.chunks, self.seals, threads, self.tell, self.log)

@@ -52,13 +52,17 @@ def seal_chunk(folder: Path, chunk: Chunk, data: xr.Dataset, seconds: float) -> 
     Raises:
         CannotWrite: the file system refuses.
     """
-    path = folder / chunk.data
-    digest = write_dataset(path, data)
-    seal = Seal(digest, path.stat().st_size, round(seconds, 3))
-    with refusals(folder / chunk.seal):
-        reached("seal")
-    write_text(folder / chunk.seal, json.dumps(seal.to_json()) + "\n")
-    return seal
+    return _seal(folder, chunk, write_dataset(folder / chunk.data, data), seconds)
+
+
+def seal_content(folder: Path, chunk: Chunk, content: bytes, seconds: float) -> Seal:
+    """Write a chunk's data, given as the file that another machine wrote, then its seal.
+
+    Raises:
+        CannotWrite: the file system refuses.
+    """
+    digest = write_whole(folder / chunk.data, lambda aside: _write(aside, content))
+    return _seal(folder, chunk, digest, seconds)
 
 
 def joined(parts: Sequence[Placed]) -> xr.Dataset:
@@ -106,3 +110,16 @@ def _along_seeds(parts: Sequence[xr.Dataset]) -> xr.Dataset:
 def read_joined(folder: Path, chunks: Sequence[Chunk]) -> xr.Dataset:
     """Read the chunks of one experiment and arm and join them."""
     return joined([(chunk.place, read_dataset(folder / chunk.data)) for chunk in chunks])
+
+
+def _seal(folder: Path, chunk: Chunk, digest: str, seconds: float) -> Seal:
+    path = folder / chunk.data
+    seal = Seal(digest, path.stat().st_size, round(seconds, 3))
+    with refusals(folder / chunk.seal):
+        reached("seal")
+    write_text(folder / chunk.seal, json.dumps(seal.to_json()) + "\n")
+    return seal
+
+
+def _write(aside: Path, content: bytes) -> None:
+    aside.write_bytes(content)

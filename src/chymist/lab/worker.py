@@ -1,8 +1,9 @@
 """A worker process: chunks of one run in, sealed chunks out.
 
-`python -m chymist.lab.worker FOLDER` reads the run's plan, then one line from standard input for
-each chunk to compute (its index), and writes one line of JSON for each thing that happens. It never
-outlives whoever started it: when its standard input ends, so does it.
+`python -m chymist.lab.worker FOLDER MARK` reads the run's plan, then one line from standard input
+for each chunk to compute (its index), and writes one line of JSON for each thing that happens. It
+never outlives whoever started it: when its standard input ends, so does it. It seals chunks only
+while the run is held with this mark: see `lock`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> None:
     asked: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     try:
-        _work(Path(sys.argv[1]), asked, talk)
+        _work(Path(sys.argv[1]), sys.argv[2], asked, talk)
     except BaseException as error:
         _say(
             talk,
@@ -52,10 +53,11 @@ def _listen(asked: queue.SimpleQueue[int]) -> None:
     os._exit(0)
 
 
-def _work(folder: Path, asked: queue.SimpleQueue[int], talk: IO[str]) -> None:
+def _work(folder: Path, mark: str, asked: queue.SimpleQueue[int], talk: IO[str]) -> None:
     plan = read_plan(folder)
     # After the plan, so that a worker with nothing to read ends before torch is imported.
     from chymist.lab.compute import compute, pinned
+    from chymist.lab.lock import held
     from chymist.lab.measured import kept_input
     from chymist.lab.planning import planned_study
     from chymist.lab.store import seal_chunk
@@ -64,7 +66,7 @@ def _work(folder: Path, asked: queue.SimpleQueue[int], talk: IO[str]) -> None:
     given = kept_input(folder, plan)
     chunks = chunks_of(plan)
     _say(talk, event="ready")
-    with pinned(plan["threads"]):
+    with pinned(plan["threads"]), held(folder, mark):
         while True:
             chunk = chunks[asked.get()]
             begun = told = time.perf_counter()

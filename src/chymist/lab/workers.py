@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import queue
 import signal
@@ -18,6 +17,8 @@ from typing import Any, NoReturn
 from chymist import errors
 from chymist.errors import ChymistError, WorkerDied
 from chymist.lab.chunk import Chunk, Seal
+from chymist.lab.lock import mark_of
+from chymist.lab.waiting import Waiting
 
 Computed = Generator[tuple[Chunk, Seal], None, None]
 Inbox = queue.Queue[tuple["Worker", dict[str, Any]]]
@@ -37,7 +38,7 @@ class Worker:
         self.chunk: Chunk | None = None
         self.ready = False
         self.process = subprocess.Popen(  # noqa: S603  this Python, on our own module
-            [sys.executable, "-P", "-m", "chymist.lab.worker", str(folder)],
+            [sys.executable, "-P", "-m", "chymist.lab.worker", str(folder), mark_of(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=here,
@@ -89,14 +90,9 @@ class Workers:
         log: Callable[..., None],
     ) -> None:
         self.folder, self.threads, self.tell, self.log = folder, threads, tell, log
-        self.waiting = [c for c in chunks if c.index not in seals]
-        self.seconds: dict[str, list[float]] = {}
-        for chunk in chunks:
-            if chunk.index in seals:
-                self.seconds.setdefault(chunk.experiment, []).append(seals[chunk.index].seconds)
+        self.waiting = Waiting(chunks, seals)
         self.inbox: Inbox = queue.Queue()
         self.workers: list[Worker] = []
-        self.died: set[int] = set()
 
     def compute(self, jobs: int) -> Computed:
         """Yield each chunk when it is sealed. A chunk whose worker dies is tried once more.
@@ -116,7 +112,7 @@ class Workers:
                     worker.ready = True
                     self._employ(worker)
                 elif event == "failed":
-                    _fail(message, chunk)
+                    fail(message, chunk)
                 elif event == "ended":
                     self._replace(worker)
                 elif chunk and event == "progress":
@@ -124,7 +120,7 @@ class Workers:
                 elif chunk and event == "sealed":
                     seal = Seal(**message["seal"])
                     self.log("trained", chunk, how=message["how"])
-                    self.seconds.setdefault(chunk.experiment, []).append(seal.seconds)
+                    self.waiting.learn(chunk, seal.seconds)
                     worker.chunk = None
                     self._employ(worker)
                     yield chunk, seal
@@ -143,15 +139,10 @@ class Workers:
 
     def _employ(self, worker: Worker) -> None:
         if self.waiting:
-            chunk = max(self.waiting, key=self._cost)
-            self.waiting.remove(chunk)
+            chunk = self.waiting.take()
             self.log("computing", chunk)
             self.tell(chunk, "starting", 0, 1)
             worker.give(chunk)
-
-    def _cost(self, chunk: Chunk) -> float:
-        known = self.seconds.get(chunk.experiment)
-        return sum(known) / len(known) if known else math.inf
 
     def _replace(self, worker: Worker) -> None:
         """Try the chunk of a worker that died once more, in one that idles or in a new one."""
@@ -162,12 +153,9 @@ class Workers:
             raise WorkerDied(f"a worker died ({how}) before it was ready", less)
         if chunk is None:
             return
-        if chunk.index in self.died:
-            raise WorkerDied(f"a worker died ({how}) twice in chunk {chunk.name}", less)
-        self.died.add(chunk.index)
+        self.waiting.again(chunk, how, less)
         self.log("died", chunk, how=how)
         self.tell(chunk, "starting", 0, 1, f"a worker died ({how}); {chunk.name} is tried again")
-        self.waiting.insert(0, chunk)
         idle = [w for w in self.workers if w.ready and w.chunk is None]
         if idle:
             self._employ(idle[0])
@@ -175,7 +163,7 @@ class Workers:
             self._start()
 
 
-def _fail(message: Mapping[str, Any], chunk: Chunk | None) -> NoReturn:
+def fail(message: Mapping[str, Any], chunk: Chunk | None) -> NoReturn:
     """Raise what a worker met."""
     kind = getattr(errors, message["kind"], None)
     if isinstance(kind, type) and issubclass(kind, ChymistError):
