@@ -17,7 +17,7 @@ from chymist.instruments import Instrument, Snapshot
 from chymist.keys import Key
 from chymist.lanes import Lanes
 from chymist.solvers import Solver
-from chymist.stacked import Forward, stacked_forward
+from chymist.stacked import Forward, stacked_forward, stacked_rewritten
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -69,7 +69,9 @@ class Group:
         self.task = task
         self.count = len(rows)
         # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
-        self.rows = rows if len(rows) > 1 else rows.repeat(2)
+        # Networks that are called one after another are in no batch.
+        apart = task.one_by_one and not stacked_rewritten(task.module, task.x.shape[-1])
+        self.rows = rows if len(rows) > 1 or apart else rows.repeat(2)
         self.pick = self.rows.to(task.like.device)
         self.shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
         self.flat = self._first_parameters()

@@ -52,13 +52,16 @@ def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "erro
     if np.any(content < 1e-9 * size):
         raise ValueError(f"the target has no content at one of the bands {list(bands)}")
 
+    picked = torch.as_tensor(list(bands))
+
     def of_target(snapshot: Snapshot) -> Tensor:
         goal = snapshot.place(y)
-        return residual_spectrum(goal, torch.zeros_like(goal))
+        whole = residual_spectrum(goal, torch.zeros_like(goal))
+        return whole.index_select(-1, picked.to(whole.device))
 
     def measure(snapshot: Snapshot) -> Tensor:
-        spectrum = residual_spectrum(snapshot.prediction, snapshot.place(y))
-        return (spectrum / snapshot.once(of_target))[..., list(bands)]
+        left = residual_spectrum(snapshot.prediction, snapshot.place(y))
+        return left.index_select(-1, picked.to(left.device)) / snapshot.once(of_target)
 
     return Instrument(
         name,

@@ -135,9 +135,11 @@ def _train_in_visits(group: Group, machine: _Machine, report: Callable[[int], No
         evaluated = last == stop
         marks = due[known : passed + (evaluated and last in due[passed : passed + 1])]
         machine.visit(last, marks, evaluate=evaluated)
+        died = machine.some_died()
         for number, mark in enumerate(marks):
             report(mark)
-            group.mark(machine.finite_until(mark), machine.diverged_at)
+            if died:
+                group.mark(machine.finite_until(mark), machine.diverged_at)
             group.record(mark, partial(machine.go_to, mark, report), **machine.known(number))
             known += 1
             if machine.step != last:
@@ -291,6 +293,10 @@ class _Machine(Steps):
         while self.step < step:
             self.visit(min(self.step + self.stride, step))
             report(step)
+
+    def some_died(self) -> bool:
+        """Return whether any lane had a loss that is not finite."""
+        return bool((self.diverged_at >= 0).any())
 
     def finite_until(self, step: int) -> Tensor:
         """Return which lanes had a finite loss at every step up to this one."""
