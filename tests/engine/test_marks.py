@@ -59,7 +59,9 @@ def by_stops(monkeypatch, *args, **options):
 
 @pytest.mark.parametrize("batch", [None, 5])
 @pytest.mark.parametrize("seeds", [(0, 1, 2), (4,)])
-@pytest.mark.parametrize("bounds", [{}, {"MARKED": 1}, {"VISIT": 1}, {"MARKED": 300, "VISIT": 10**5}])
+@pytest.mark.parametrize(
+    "bounds", [{}, {"MARKED": 1}, {"VISIT": 1}, {"MARKED": 300, "VISIT": 10**5}]
+)
 def test_the_same_bits_as_with_a_stop_at_each(monkeypatch, bounds, seeds, batch):
     for name, value in bounds.items():
         monkeypatch.setattr(native, name, value)
@@ -128,7 +130,9 @@ def test_the_outputs_kept_are_bounded(monkeypatch, visits):
 
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("stride", [10**10, 1])
-def test_who_begins_late_to_read_parameters_gets_those_of_the_step(monkeypatch, stride, dies, visits):
+def test_who_begins_late_to_read_parameters_gets_those_of_the_step(
+    monkeypatch, stride, dies, visits
+):
     monkeypatch.setattr(native, "VISIT", stride)
 
     def read(snapshot):

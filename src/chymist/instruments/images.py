@@ -27,7 +27,6 @@ def picture_band_error(edges: Sequence[float], name: str = "band_error") -> Inst
     infinite. Cost: one 2-D FFT a lane and channel; no forward pass of its own in full-batch
     training.
     """
-
     masks = _masks(edges)
 
     def of_target(snapshot: Snapshot) -> Tensor:
@@ -51,7 +50,6 @@ def picture_band_psnr(edges: Sequence[float], name: str = "band_psnr") -> Instru
     absolute error, unlike `picture_band_error`: a band in which the picture is weak starts high.
     Cost as there.
     """
-
     masks = _masks(edges)
 
     def measure(snapshot: Snapshot) -> Tensor:
