@@ -2,13 +2,13 @@
 
 Run: .venv/bin/python benchmarks/recording.py [--rounds 3] [--only studies,workloads,one]
 
-Three tables. Studies: each built-in study is run once (quick preset); saving is what the run took
-beyond its chunks' computing: planning, netCDF, digests and seals, judging, figures, report. Then
-every training of its treatments is repeated with its record and with none, in turns; recording is
-what the record adds. Workloads (those of benchmarks/engine): the loss and the weights' norm recorded
-at no step, at some fifty log-spaced steps, and at every step, in turns. One: a single network
-trained by chymist and by the plain module loop, in turns, on one thread each. Best of the rounds
-throughout.
+Three tables. Studies: each built-in study is run once (quick preset). Saving is what it takes to
+write its chunks and seals once more; the rest is what the run took beyond computing and saving:
+judging, figures, report, and what these import. Then every training of its treatments is repeated
+with its record and with none, in turns; recording is what the record adds. Workloads (those of
+benchmarks/engine): the loss and the weights' norm recorded at no step, at some fifty log-spaced
+steps, and at every step, in turns. One: a single network trained by chymist and by the plain module
+loop, in turns, on one thread each. Best of the rounds throughout.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from chymist.bench import Bench, samples
 from chymist.catalogue import find
 from chymist.ensemble import Training, every, log_spaced
 from chymist.instruments import Instrument, loss
-from chymist.lab.chunk import read_seals
+from chymist.lab.chunk import FOLDER, read_seals
 from chymist.lab.compute import pinned
 from chymist.lab.plan import chunks_of, read_plan
+from chymist.lab.store import read_dataset, seal_chunk
 from chymist.solvers import Adam
 
 sys.path.insert(0, str(Path(__file__).parent / "engine"))
@@ -87,6 +88,11 @@ class Timed(Bench):
         return done[-1]
 
 
+def save(folder: Path, chunks: Any, data: Any) -> None:
+    for chunk, measured in zip(chunks, data, strict=True):
+        seal_chunk(folder, chunk, measured, 0.0)
+
+
 def study(slug: str, rounds: int, threads: int) -> None:
     found = find(slug)
     with tempfile.TemporaryDirectory() as lab:
@@ -96,6 +102,9 @@ def study(slug: str, rounds: int, threads: int) -> None:
         plan = read_plan(run.folder)
         chunks = chunks_of(plan)
         computing = sum(s.seconds for s in read_seals(run.folder, chunks).values())
+        data = [read_dataset(run.folder / chunk.data) for chunk in chunks]
+        (Path(lab) / FOLDER).mkdir()
+        saving = in_turns(rounds, {"": lambda: save(Path(lab), chunks, data)})[""]
     rows, total = [], {"without": 0.0, "with": 0.0}
     for chunk in chunks:
         if chunk.arm != "treatment":
@@ -109,8 +118,10 @@ def study(slug: str, rounds: int, threads: int) -> None:
     for name, spent in [*rows, ("all", total)]:
         share = 100 * (spent["with"] - spent["without"]) / spent["with"]
         print(f"| {slug} | {name} | {spent['without']:.2f} | {spent['with']:.2f} | {share:.0f} |")
-    print(f"| {slug} | saving | {computing:.2f} | {whole:.2f} "
-          f"| {100 * (whole - computing) / whole:.1f} |", flush=True)  # fmt: skip
+    for name, seconds in (("saving", saving), ("the rest", whole - computing - saving)):
+        without = whole - seconds
+        print(f"| {slug} | {name} | {without:.2f} | {whole:.2f} | {100 * seconds / whole:.1f} |",
+              flush=True)  # fmt: skip
 
 
 def workload(work: Workload, rounds: int) -> None:
@@ -146,8 +157,8 @@ def one(work: Workload, rounds: int) -> None:
             rounds + 1, {"loop": lambda: loop(work, 1, steps), "chymist": lambda: train({})}
         )
     ratio = best["loop"] / best["chymist"]
-    print(f"| {work.name}: {work.says} | {best['loop']:.2f} | {best['chymist']:.2f} | {ratio:.2f} |",
-          flush=True)  # fmt: skip
+    seconds = f"{best['loop']:.2f} | {best['chymist']:.2f}"
+    print(f"| {work.name}: {work.says} | {seconds} | {ratio:.2f} |", flush=True)
 
 
 def main() -> None:

@@ -170,13 +170,13 @@ class Group:
         self.alive &= finite
         self.some_dead = not bool(self.alive.all())
 
-    def next_reading(self, step: int) -> float:
+    def next_reading(self, step: int) -> int:
         """Return the first step from this one on at which an instrument may read parameters.
 
-        It may at its first recording, and at all once it has; with minibatches, whose outputs are
+        The last step if there is none. It may at its first recording, and at all once it has; with minibatches, whose outputs are
         not those of all samples, it always may.
         """
-        found = math.inf
+        found = self.task.steps
         for instrument, steps in self.schedules.items():
             content = self.records[instrument] and instrument not in self.readers
             place = bisect_left(steps, step)
@@ -185,7 +185,9 @@ class Group:
         return found
 
     @torch.no_grad()
-    def record(self, step: int, reach: Callable[[], None] = _here, **known: Tensor) -> None:
+    def record(
+        self, step: int, known: Mapping[str, Tensor], reach: Callable[[], None] = _here
+    ) -> None:
         """Let the instruments that are due measure; what is `known` of the snapshot saves time.
 
         `reach` is called before parameters are read, to bring them to this step.

@@ -257,7 +257,7 @@ def _train_by_autograd(
         if not math.isfinite(total.item()):
             group.mark(torch.isfinite(losses.detach()), step)
         known = {"prediction": prediction.detach(), "loss": losses.detach()}
-        group.record(step, **({} if group.batches else known))
+        group.record(step, {} if group.batches else known)
         if step < task.steps:
             gradients = torch.autograd.grad(
                 total, leaves, allow_unused=True, materialize_grads=True

@@ -32,7 +32,7 @@ def visits(monkeypatch):
     visit = native._Machine.visit
 
     def spy(self, last, marks=(), *, evaluate=False):
-        ends.append((self.step, last, evaluate))
+        ends.append((self.done, last, evaluate))
         visit(self, last, marks, evaluate=evaluate)
 
     monkeypatch.setattr(native._Machine, "visit", spy)

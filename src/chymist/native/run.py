@@ -124,10 +124,9 @@ def _train_in_visits(group: Group, machine: _Machine, report: Callable[[int], No
     """
     steps, known, evaluated = group.task.steps, 0, False
     due = sorted({s for schedule in group.task.due.values() for s in schedule})
-    while not evaluated or machine.step < steps:
+    while not evaluated or machine.done < steps:
         stop = group.next_reading(due[known]) if known < len(due) else steps
-        stop = min(stop, steps)
-        last = min(machine.step + machine.stride, stop)
+        last = min(machine.done + machine.stride, stop)
         passed = bisect_left(due, last)
         if passed > known + machine.room:
             passed = known + machine.room
@@ -140,11 +139,11 @@ def _train_in_visits(group: Group, machine: _Machine, report: Callable[[int], No
             report(mark)
             if died:
                 group.mark(machine.finite_until(mark), machine.diverged_at)
-            group.record(mark, partial(machine.go_to, mark, report), **machine.known(number))
+            group.record(mark, machine.known(number), partial(machine.go_to, mark, report))
             known += 1
-            if machine.step != last:
+            if machine.done != last:
                 break
-        report(machine.step)
+        report(machine.done)
     group.mark(machine.finite_until(steps), machine.diverged_at)
 
 
@@ -161,7 +160,7 @@ def _train_by_halves(group: Group, machine: _Machine, report: Callable[[int], No
             group.mark(torch.isfinite(losses.detach()), step)
             machine.diverged_at[~group.alive] = step
         machine.losses[0] = losses.detach()
-        group.record(step, **machine.known(0))
+        group.record(step, machine.known(0))
         if step < task.steps:
             machine.learn(step, torch.autograd.grad(total, prediction)[0])
         report(step)
@@ -225,7 +224,7 @@ class _Machine(Steps):
         self.whole = task.batch is None
         self.samples = task.batch or group.x.shape[-2]
         self.stride = max(1, min(VISIT // max(1, tape.flops(self.samples) * group.count), 10_000))
-        self.step = 0
+        self.done = 0
         parameters = group.flat.shape[1]
         table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
         buffers = [b.reshape(lanes, -1) for b in group.buffers.values()]
@@ -268,30 +267,30 @@ class _Machine(Steps):
         With `evaluate` the loss is found at the last step, too, which may then be a mark.
         """
         visit = self.visited
-        visit.first, visit.last, visit.evaluate = self.step, last, evaluate
+        visit.first, visit.last, visit.evaluate = self.done, last, evaluate
         kept = np.asarray(marks, dtype=np.int64)
         visit.marks, visit.marked = kept.ctypes.data, len(kept)
         if self.group.batches:
-            steps = range(self.step, last + evaluate)
+            steps = range(self.done, last + evaluate)
             picked = [self.group.batches.at(step) for step in steps]
             order = torch.stack(picked, dim=1).contiguous()
             visit.order = order.data_ptr()
         self.kernel.train(ctypes.byref(self.tape), ctypes.byref(visit))
-        self.step = last
+        self.done = last
         self._pad(self.group.flat, self.diverged_at)
         self._pad(*self.losses[: len(kept)], *self.predictions[: len(kept)])
 
     def go_to(self, step: int, report: Callable[[int], None]) -> None:
         """Be at a step that the last visit went past, by way of the start."""
-        if self.step == step:
+        if self.done == step:
             return
         self.group.start()
         for moment in self.moments:
             moment.zero_()
         self.diverged_at.fill_(-1)
-        self.step = 0
-        while self.step < step:
-            self.visit(min(self.step + self.stride, step))
+        self.done = 0
+        while self.done < step:
+            self.visit(min(self.done + self.stride, step))
             report(step)
 
     def some_died(self) -> bool:
