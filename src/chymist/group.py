@@ -173,8 +173,8 @@ class Group:
     def next_reading(self, step: int) -> int:
         """Return the first step from this one on at which an instrument may read parameters.
 
-        The last step if there is none. It may at its first recording, and at all once it has; with minibatches, whose outputs are
-        not those of all samples, it always may.
+        The last step if there is none. It may at its first recording, and at all once it has; with
+        minibatches, whose outputs are not those of all samples, it always may.
         """
         found = self.task.steps
         for instrument, steps in self.schedules.items():
