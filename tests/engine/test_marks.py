@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from small_networks import SOLVERS, X, Y, identical, loss, named, networks, weights
+from torch import nn
 
-from chymist.bench import samples
+from chymist.bench import Bench, samples
 from chymist.ensemble import every, log_spaced
 from chymist.group import Group
 from chymist.instruments import Instrument, spectral_error
@@ -88,6 +89,30 @@ def test_divergence_is_found_at_the_same_step(monkeypatch, rates):
     assert (run.data.loss.notnull() == (at.isnull() | (run.data.step < at))).all()
 
 
+def test_a_lane_that_diverges_on_the_way_is_recorded_until_then(monkeypatch):
+    x, edge = samples(X[:, :1]), 2 / np.mean(X[:, 0] ** 2)
+    made = Bench("s", "e", (0, 1)).networks(lambda: nn.Linear(1, 1, bias=False))
+
+    def run():
+        rates = GradientDescent(named("lr", 0.5 * edge, 2 * edge))
+        return made.train(rates, x, 2 * x, steps=90, record={loss: every()})
+
+    by_marks = run()
+    at = by_marks.data.diverged_at
+    assert (at.isel(lr=1) > 20).all()
+    assert (by_marks.data.loss.notnull() == (at.isnull() | (by_marks.data.step < at))).all()
+    monkeypatch.setattr(Group, "next_reading", lambda self, step: step)
+    assert identical(by_marks, run())
+
+
+@pytest.mark.parametrize("record", [{}, {loss: lambda steps: [0]}])
+def test_divergence_after_the_last_recording_is_known(record):
+    rates = named("lr", 0.01, 1e30)
+    run = train(networks(dtype=torch.float32), GradientDescent(rates), record)
+    assert run.data.diverged_at.sel(lr=0.01).isnull().all()
+    assert (run.data.diverged_at.sel(lr=1e30) < 10).all()
+
+
 def test_a_start_that_is_not_finite_records_nothing():
     ensemble = networks()
     ensemble.parameters["layers.0.weight"][1] = float("nan")
@@ -149,6 +174,15 @@ def test_who_begins_late_to_read_parameters_gets_those_of_the_step(
         assert [last for _, last, _ in visits] == [0, 60, 33, *range(36, 61, 3)]
     assert identical(run, by_stops(monkeypatch, *args))
     assert (run.data.late.isel(lr=0).sel(step=33) > 0).all()
+
+
+def test_with_minibatches_who_begins_late_gets_them_too(monkeypatch):
+    late = Instrument("late", lambda s: s.loss if s.step > 30 else s.place(zeros))
+    zeros = named("seed", 0, 1, 2).copy(data=np.zeros(3))
+    args = networks(), Adam(0.01), {late: every(4)}
+    run = train(*args, batch=5)
+    assert identical(run, by_stops(monkeypatch, *args, batch=5))
+    assert (run.data.late.sel(step=[32, 60]) > 0).all()
 
 
 def test_what_depends_on_data_alone_is_made_once_a_training():
