@@ -24,14 +24,25 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from chymist.errors import BadParameter
 from chymist.group import Part, Task, mean_squared_error
 from chymist.instruments import Instrument
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
+from chymist.memory import free as free_memory
 from chymist.recording import without_values
 from chymist.solvers import Solver
 from chymist.stacked import must_go_one_by_one, stacked_forward
-from chymist.training import LARGE, Engine, Progress, choose, groups, train_groups
+from chymist.training import (
+    LARGE,
+    Engine,
+    Progress,
+    choose,
+    groups,
+    require_room,
+    split_for_memory,
+    train_groups,
+)
 
 __all__ = [
     "Ensemble",
@@ -172,8 +183,10 @@ class Ensemble:
         Raises:
             ValueError: the module draws random numbers or changes a state as it is called;
                 x or y is not (sample, feature) beside its lanes, they differ in their
-                number of samples, the batch is larger than the data, two coordinates disagree, or
-                two instruments have one name, or a dimension named as a lane dimension is.
+                number of samples, two coordinates disagree, or two instruments have one name, or a
+                dimension named as a lane dimension is.
+            BadParameter: the batch is larger than the data.
+            TooLarge: the networks do not fit into the memory that is free, however they are split.
         """
         keywords = loss.keywords if isinstance(loss, partial) else {}
         numbers = {**solver.numbers(), **keywords}
@@ -182,7 +195,10 @@ class Ensemble:
         if _samples(y, "y") != samples:
             raise ValueError(f"x has {samples} samples and y has {_samples(y, 'y')}")
         if batch is not None and not 1 <= batch <= samples:
-            raise ValueError(f"batch {batch} cannot be drawn from {samples} samples")
+            raise BadParameter(
+                f"batch {batch} cannot be drawn from {samples} samples",
+                f"allowed: 1 to {samples}, or none for all samples at every step",
+            )
         whole = self.spread(self.lanes.joined(arrays))
         _distinct(record, whole.lanes)
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
@@ -197,12 +213,17 @@ class Ensemble:
         )  # fmt: skip
         held = max(activations, saved) + state
         path = choose(task, self.engine)
-        by_kernel = path.tape is not None
-        split = groups(len(whole.lanes), activations + state, held, self.memory, by_kernel)
-        threads = torch.get_num_threads() if whole._like().device.type == "cpu" else 1
-        workers = min(threads, max(1, int(self.memory / (held * max(map(len, split))))))
+        cpu = whole._like().device.type == "cpu"
+        # On a machine that has less than the bound, half of it.
+        memory = min(self.memory, free_memory() / 2) if cpu else self.memory
+        sizes = (activations + state, held, memory, path.tape is not None)
+        split = groups(len(whole.lanes), *sizes)
+        largest = max(map(len, split))
+        if cpu:
+            require_room(task, path, held, state)
+        workers = min(torch.get_num_threads() if cpu else 1, max(1, int(memory / (held * largest))))
         parts = train_groups(task, path, split, workers, self.progress)
-        return _join(whole, parts, record, steps, str(path))
+        return _join(whole, parts, record, steps, f"{path}{split_for_memory(split, *sizes)}")
 
     def _like(self) -> Tensor:
         return next(iter(self.parameters.values()))

@@ -11,6 +11,7 @@
     │   ├── RunInUse                  another process is computing the run
     │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
     │   ├── BadInput                  a data file that cannot be used
+    │   ├── TooLarge                  networks that do not fit into the memory
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── WorkerDied                1   a worker process ended twice in the same chunk
     ├── BadCluster                2   a cluster that does not answer, or differs from the plan
@@ -76,6 +77,10 @@ class BadParameter(UsageError):
 
 class BadInput(UsageError):
     """A data file cannot be used."""
+
+
+class TooLarge(UsageError):
+    """Networks do not fit into the memory, however they are split."""
 
 
 class BadStudy(UsageError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from chymist.instruments import Instrument, Snapshot
 from chymist.keys import Key
 from chymist.lanes import Lanes
 from chymist.solvers import Solver
-from chymist.stacked import Forward, stacked_forward
+from chymist.stacked import Forward, stacked_forward, stacked_rewritten
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -57,6 +58,10 @@ class Part:
     parameters: Mapping[str, Tensor]
 
 
+def _here() -> None:
+    """Parameters are at the step of the recording already."""
+
+
 class Group:
     """Some lanes of a training, each with a row of `flat` that holds all its parameters."""
 
@@ -64,12 +69,12 @@ class Group:
         self.task = task
         self.count = len(rows)
         # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
-        self.rows = rows if len(rows) > 1 else rows.repeat(2)
+        # Networks that are called one after another are in no batch.
+        apart = task.one_by_one and not stacked_rewritten(task.module, task.x.shape[-1])
+        self.rows = rows if len(rows) > 1 or apart else rows.repeat(2)
         self.pick = self.rows.to(task.like.device)
         self.shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
-        self.flat = torch.cat(
-            [p[self.pick].reshape(len(self.rows), -1) for p in task.parameters.values()], dim=1
-        )
+        self.flat = self._first_parameters()
         self.fixed = self.split(self.flat)
         self.buffers = {n: b[self.pick] for n, b in task.buffers.items()}
         self.placed: dict[int, tuple[xr.DataArray, Tensor]] = {}
@@ -86,6 +91,18 @@ class Group:
         self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
         self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
         self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+        self.schedules = {i: sorted(steps) for i, steps in task.due.items()}
+        self.readers: set[Instrument] = set()
+        self.kept: dict[Callable[[Snapshot], Tensor], Tensor] = {}
+
+    def _first_parameters(self) -> Tensor:
+        return torch.cat(
+            [p[self.pick].reshape(len(self.rows), -1) for p in self.task.parameters.values()], dim=1
+        )
+
+    def start(self) -> None:
+        """Put the parameters back to where the training began."""
+        self.flat.copy_(self._first_parameters())
 
     def split(self, rows: Tensor) -> dict[str, Tensor]:
         """Return views of rows like `flat` under the parameters' names and in their shapes."""
@@ -153,28 +170,55 @@ class Group:
         self.alive &= finite
         self.some_dead = not bool(self.alive.all())
 
+    def next_reading(self, step: int) -> int:
+        """Return the first step from this one on at which an instrument may read parameters.
+
+        The last step if there is none. It may at its first recording, and at all once it has; with
+        minibatches, whose outputs are not those of all samples, it always may.
+        """
+        found = self.task.steps
+        for instrument, steps in self.schedules.items():
+            content = self.records[instrument] and instrument not in self.readers
+            place = bisect_left(steps, step)
+            if place < len(steps) and (self.batches or not content):
+                found = min(found, steps[place])
+        return found
+
     @torch.no_grad()
-    def record(self, step: int, **known: Tensor) -> None:
-        """Let the instruments that are due measure; what is `known` of the snapshot saves time."""
+    def record(
+        self, step: int, known: Mapping[str, Tensor], reach: Callable[[], None] = _here
+    ) -> None:
+        """Let the instruments that are due measure; what is `known` of the snapshot saves time.
+
+        `reach` is called before parameters are read, to bring them to this step.
+        """
         due = [i for i, steps in self.task.due.items() if step in steps]
         if not due:
             return
+        measuring = due[0]
+
+        def read() -> dict[str, Tensor]:
+            self.readers.add(measuring)
+            reach()
+            return self.fixed
+
         snapshot = Snapshot(
             step=step,
-            parameters=self.fixed,
-            predict=lambda x: self.predict(self.fixed, self.buffers, x),
+            read=read,
+            predict=lambda x: self.predict(read(), self.buffers, x),
             place=self.place,
             x=self.x,
             y=self.y,
             losses=lambda prediction: self.losses(prediction, self.y),
+            kept=self.kept,
         )
         snapshot.__dict__.update(known)
-        for instrument in due:
-            value = instrument.measure(snapshot)
+        for measuring in due:
+            value = measuring.measure(snapshot)
             if self.some_dead:
                 value = value.masked_fill(~_wide(self.alive, value), math.nan)
             # The copy keeps an instrument from handing out what the next update changes in place.
-            self.records[instrument].append(value.detach().to("cpu", copy=True))
+            self.records[measuring].append(value.detach().to("cpu", copy=True))
 
     def part(self) -> Part:
         """Return what the group leaves."""

@@ -22,7 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chymist.errors import TooLarge
 from chymist.group import Group, Part, Task
+from chymist.memory import free, size
 from chymist.native import run as native
 from chymist.native.build import NoKernel, one_thread_a_product
 from chymist.native.tape import Tape, Unknown
@@ -95,6 +97,48 @@ def groups(
         count = 2 * math.ceil(max(count, 1) / 2)
     count = max(1, min(count, lanes // 2))
     return [torch.as_tensor(rows) for rows in np.array_split(np.arange(lanes), count)]
+
+
+def split_for_memory(
+    split: Sequence[Tensor], in_step: float, held: float, memory: float, by_kernel: bool
+) -> str:
+    """Say that it was the memory that split lanes so, or that it was too small; else nothing."""
+    sizes = sorted(set(map(len, split)))
+    lanes = f"{' or '.join(map(str, sizes))} lane{'s' * (sizes != [1])}"
+    groups_of = f"; in {len(split)} group{'s' * (len(split) != 1)} of {lanes}"
+    if held * sizes[-1] > memory:
+        return f"{groups_of}, the least, of up to {size(held * sizes[-1])}: above {size(memory)}"
+    if len(split) > len(groups(sum(map(len, split)), in_step, held, math.inf, by_kernel)):
+        return f"{groups_of} to stay below {size(memory)}"
+    return ""
+
+
+def require_room(task: Task, path: Path, held: float, state: float) -> None:
+    """Refuse to start what cannot fit into the memory that is free, however it is split.
+
+    The least that is needed: one group of two lanes (or one) beside the parameters at the end of
+    all, in parts and joined. The kernel has the activations of one lane at a time.
+
+    Raises:
+        TooLarge: it is more than is free.
+    """
+    lanes = len(task.lanes)
+    numbers = sum(p[0].numel() for p in task.parameters.values())
+    batch = task.batch or int(task.x.shape[-2])
+    bytes_a_number = task.like.element_size()
+    least = held * min(2, lanes)
+    if path.tape:
+        _, work = path.tape.laid_out(batch, numbers, moved=task.batch is not None)
+        least = state * min(2, lanes) + work * bytes_a_number
+    least += 2.0 * lanes * numbers * bytes_a_number
+    left = free()
+    if least > left:
+        raise TooLarge(
+            f"{lanes} network{'s' * (lanes != 1)} of {numbers} parameters on {batch} samples at a "
+            f"step need about {size(least)} of memory, however they are split; {size(left)} are "
+            "free",
+            "take smaller minibatches, fewer samples or networks, or narrower ones; or free memory",
+        )
 
 
 def train_groups(
@@ -213,7 +257,7 @@ def _train_by_autograd(
         if not math.isfinite(total.item()):
             group.mark(torch.isfinite(losses.detach()), step)
         known = {"prediction": prediction.detach(), "loss": losses.detach()}
-        group.record(step, **({} if group.batches else known))
+        group.record(step, {} if group.batches else known)
         if step < task.steps:
             gradients = torch.autograd.grad(
                 total, leaves, allow_unused=True, materialize_grads=True

@@ -5,6 +5,7 @@ from small_networks import SOLVERS, X, Y, loss, networks
 
 from chymist.bench import Bench, samples
 from chymist.ensemble import every, mean_squared_error
+from chymist.errors import BadParameter
 from chymist.group import Batches, Task
 from chymist.models import MLP
 from chymist.solvers import GradientDescent
@@ -77,5 +78,6 @@ def test_a_batch_of_all_samples_descends_as_full_batch():
 
 @pytest.mark.parametrize("batch", [0, 14])
 def test_a_batch_that_cannot_be_drawn_is_refused(batch):
-    with pytest.raises(ValueError, match=f"batch {batch} cannot be drawn from 13 samples"):
+    words = rf"batch {batch} cannot be drawn from 13 samples \(allowed: 1 to 13"
+    with pytest.raises(BadParameter, match=words):
         networks().train(SOLVERS["gd"], samples(X), samples(Y), steps=1, batch=batch, record={})

@@ -18,7 +18,9 @@ from small_networks import (
     networks,
     weights,
 )
+from torch import nn
 
+from chymist import ensemble as ensemble_module
 from chymist import training
 from chymist.bench import Bench, samples
 from chymist.ensemble import every
@@ -92,6 +94,31 @@ def test_one_lane_by_itself_has_the_bits_it_has_among_others(width, dtype):
         for seeds in ((7,), (7, 8, 9, 10))
     ]
     np.testing.assert_array_equal(runs[0].data.weights[0], runs[1].data.weights[0])
+
+
+def test_a_large_network_by_itself_is_called_once_a_step(monkeypatch):
+    # Above this size those that cannot be stacked are called one by one, and need no padding.
+    monkeypatch.setattr(ensemble_module, "LARGE", 0)
+    called = []
+
+    class Counted(nn.LayerNorm):
+        def forward(self, x):
+            called.append(len(x))
+            return super().forward(x)
+
+    def train(seeds):
+        made = Bench("s", "e", seeds, dtype=F64).networks(
+            lambda: nn.Sequential(nn.Linear(2, 5), Counted(5), nn.Linear(5, 1))
+        )
+        called.clear()
+        run = made.train(Momentum(0.02), samples(X), samples(Y), steps=20, record={loss: every(4)})
+        return run, sum(n == len(X) for n in called)
+
+    (alone, calls), (among, all_calls) = train((7,)), train((6, 7, 8))
+    # A step each, the last evaluation, and what finds out what they hold.
+    assert calls == 22
+    assert all_calls == 3 * 21 + 1
+    np.testing.assert_allclose(alone.data.loss[0], among.data.loss[1], rtol=0, atol=1e-13)
 
 
 def test_memory_bounds_the_groups_and_results_agree(monkeypatch):

@@ -52,10 +52,16 @@ def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "erro
     if np.any(content < 1e-9 * size):
         raise ValueError(f"the target has no content at one of the bands {list(bands)}")
 
-    def measure(snapshot: Snapshot) -> Tensor:
+    picked = torch.as_tensor(list(bands))
+
+    def of_target(snapshot: Snapshot) -> Tensor:
         goal = snapshot.place(y)
-        spectrum = residual_spectrum(snapshot.prediction, goal)
-        return (spectrum / residual_spectrum(goal, torch.zeros_like(goal)))[..., list(bands)]
+        whole = residual_spectrum(goal, torch.zeros_like(goal))
+        return whole.index_select(-1, picked.to(whole.device))
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        left = residual_spectrum(snapshot.prediction, snapshot.place(y))
+        return left.index_select(-1, picked.to(left.device)) / snapshot.once(of_target)
 
     return Instrument(
         name,
@@ -79,10 +85,13 @@ def own_error(target: xr.DataArray, name: str = "error") -> Instrument:
     if np.any((target**2).sum(("sample", "feature")) == 0):
         raise ValueError("a target that is zero everywhere has no component to learn")
 
+    def of_target(snapshot: Snapshot) -> Tensor:
+        return snapshot.place(target).square().sum((-2, -1))
+
     def measure(snapshot: Snapshot) -> Tensor:
         goal = snapshot.place(target)
         overlap = ((snapshot.prediction - goal) * goal).sum((-2, -1))
-        return overlap.abs() / goal.square().sum((-2, -1))
+        return overlap.abs() / snapshot.once(of_target)
 
     return Instrument(name, measure, long_name="relative error of the network's own component")
 

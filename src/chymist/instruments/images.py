@@ -7,7 +7,7 @@ or three, are features.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -27,15 +27,15 @@ def picture_band_error(edges: Sequence[float], name: str = "band_error") -> Inst
     infinite. Cost: one 2-D FFT a lane and channel; no forward pass of its own in full-batch
     training.
     """
+    masks = _masks(edges)
+
+    def of_target(snapshot: Snapshot) -> Tensor:
+        return band_error(_square(snapshot.y), snapshot.once(masks)).square().sum(-2)
 
     def measure(snapshot: Snapshot) -> Tensor:
-        goal = _square(snapshot.y)
-        masks = radial_bands(goal.shape[-1], edges)
-        left, whole = (
-            band_error(part, masks).square().sum(-2)
-            for part in (_square(snapshot.prediction) - goal, goal)
-        )
-        return (left / whole).sqrt()
+        error = _square(snapshot.prediction) - _square(snapshot.y)
+        left = band_error(error, snapshot.once(masks)).square().sum(-2)
+        return (left / snapshot.once(of_target)).sqrt()
 
     return Instrument(
         name, measure, ("band",), {"band": list(edges[:-1])}, long_name="relative error of the band"
@@ -50,12 +50,12 @@ def picture_band_psnr(edges: Sequence[float], name: str = "band_psnr") -> Instru
     absolute error, unlike `picture_band_error`: a band in which the picture is weak starts high.
     Cost as there.
     """
+    masks = _masks(edges)
 
     def measure(snapshot: Snapshot) -> Tensor:
         goal = _square(snapshot.y)
-        size = goal.shape[-1]
-        error = band_error(_square(snapshot.prediction) - goal, radial_bands(size, edges))
-        return psnr(error.square().mean(-2) / size**4)
+        error = band_error(_square(snapshot.prediction) - goal, snapshot.once(masks))
+        return psnr(error.square().mean(-2) / goal.shape[-1] ** 4)
 
     return Instrument(
         name,
@@ -81,6 +81,11 @@ def reconstruction(
     place = list(range(math.isqrt(len(x))))
     places: dict[str, Sequence[Any]] = {"row": place, "column": place, "channel": list(channels)}
     return Instrument(name, measure, tuple(places), places, long_name="picture drawn")
+
+
+def _masks(edges: Sequence[float]) -> Callable[[Snapshot], Tensor]:
+    """Return what makes the masks of the bands for the training picture."""
+    return lambda snapshot: radial_bands(_square(snapshot.y).shape[-1], edges).to(snapshot.y)
 
 
 def _square(

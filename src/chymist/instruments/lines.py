@@ -25,12 +25,15 @@ def line_band_error(
     in full-batch training.
     """
 
+    def energy(line: Tensor) -> Tensor:
+        power = _power(line)
+        return torch.stack([power[..., a:b].sum(-1) for a, b in bands], -1)
+
+    def of_target(snapshot: Snapshot) -> Tensor:
+        return energy(snapshot.y)
+
     def measure(snapshot: Snapshot) -> Tensor:
-        left, whole = (
-            torch.stack([power[..., a:b].sum(-1) for a, b in bands], -1)
-            for power in (_power(snapshot.prediction - snapshot.y), _power(snapshot.y))
-        )
-        return (left / whole).sqrt()
+        return (energy(snapshot.prediction - snapshot.y) / snapshot.once(of_target)).sqrt()
 
     edges = [low * unit for low, _ in bands]
     return Instrument(

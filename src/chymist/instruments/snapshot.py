@@ -15,22 +15,41 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All lanes at one step: parameters, data and, computed when asked for, predictions and loss.
+    """All lanes at one step: data and, each when it is asked for, parameters, predictions, loss.
 
     `place` lays a named array out for the lanes of this snapshot: a lane's dimensions come first
     and are flattened into one, whatever else it has follows; an array with no lane dimension is
     returned as it is, to be shared by all lanes. A named array is laid out once a training, so an
-    instrument may call `place` at every step. `parameters` are the training's own, which the next
-    update changes in place: copy what is to outlive the measurement.
+    instrument may call `place` at every step. `read` hands out the parameters: asking is what tells
+    a training that an instrument needs them, and one that does not costs it no stop.
     """
 
     step: int
-    parameters: Mapping[str, Tensor]
+    read: Callable[[], Mapping[str, Tensor]]
     predict: Callable[[Tensor], Tensor]
     place: Callable[[xr.DataArray | Tensor], Tensor]
     x: Tensor
     y: Tensor
     losses: Callable[[Tensor], Tensor]
+    kept: dict[Callable[[Snapshot], Tensor], Tensor] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The stacked parameters, by name.
+
+        They are the training's own, which the next update changes in place: copy what is to outlive
+        the measurement.
+        """
+        return self.read()
+
+    def once(self, make: Callable[[Snapshot], Tensor]) -> Tensor:
+        """Return `make(self)`, made at its first use in a training: for what depends on data alone.
+
+        A function is one place to keep: an instrument has its own.
+        """
+        if make not in self.kept:
+            self.kept[make] = make(self)
+        return self.kept[make]
 
     @cached_property
     def prediction(self) -> Float[Tensor, "lane sample feature"]:

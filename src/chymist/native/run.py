@@ -1,11 +1,17 @@
-"""Training a group of lanes by the compiled kernel, in visits from one recording to the next."""
+"""Training a group of lanes by the compiled kernel, in visits from one recording to the next.
+
+A visit does not end at every recording. Where all samples are trained on, the forward half of an
+update has found what most instruments read, outputs and losses; the kernel keeps them at marked
+steps and goes on. It ends where an instrument is due that reads parameters.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import math
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +26,8 @@ from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
 VISIT = 10**10
 """Floating-point operations of a visit, about: a tenth of a second."""
+MARKED = 4 * 2**20
+"""Bytes of the outputs that a visit keeps for recordings that it goes past; one is always kept."""
 
 
 class _Tape(ctypes.Structure):
@@ -38,6 +46,8 @@ class _Visit(ctypes.Structure):
         *((n, ctypes.c_int64) for n in ("x_stride", "y_stride")),
         *((n, ctypes.c_void_p) for n in ("parameters", "moment1", "moment2", "buffers", "order")),
         *((n, ctypes.c_void_p) for n in ("stream", "numbers", "losses", "predictions")),
+        ("marks", ctypes.c_void_p),
+        *((n, ctypes.c_int64) for n in ("marked", "across")),
         *((n, ctypes.c_void_p) for n in ("diverged_at", "gradients", "workspace")),
         ("workspace_stride", ctypes.c_int64),
         ("stop", ctypes.c_void_p),
@@ -65,7 +75,7 @@ def plan(task: Task) -> tuple[Tape, str]:
 
 
 def _without_lanes(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    if isinstance(loss, functools.partial) and any(
+    if isinstance(loss, partial) and any(
         isinstance(v, xr.DataArray) for v in loss.keywords.values()
     ):
         raise Unknown("it has a number for each lane")
@@ -105,21 +115,36 @@ def train(group: Group, tape: Tape, report: Callable[[int], None], stop: np.ndar
 
 
 def _train_in_visits(group: Group, machine: _Machine, report: Callable[[int], None]) -> None:
-    """Train each lane from one recording to the next by itself."""
-    task = group.task
-    per_step = max(1, machine.flops * group.count)
-    stride = max(1, min(VISIT // per_step, 10_000))
-    step = 0
-    for mark in sorted({0, task.steps, *(s for due in task.due.values() for s in due)}):
-        while mark - step > stride:
-            machine.visit(step, step + stride, evaluate=False)
-            step += stride
-            report(step)
-        machine.visit(step, mark, evaluate=True)
-        step = mark
-        group.mark(machine.diverged_at < 0, machine.diverged_at)
-        group.record(step, **machine.known())
-        report(step)
+    """Train each lane by itself until an instrument is due that reads its parameters.
+
+    What instruments read of outputs alone comes from the marks of a visit, in order, after it. One
+    that did not read parameters at its first recording and does later sends the training back to
+    the start, and from there to the step where they are wanted: the same bits again, and no copy of
+    the state is kept for what hardly ever happens.
+    """
+    steps, known, evaluated = group.task.steps, 0, False
+    due = sorted({s for schedule in group.task.due.values() for s in schedule})
+    while not evaluated or machine.done < steps:
+        stop = group.next_reading(due[known]) if known < len(due) else steps
+        last = min(machine.done + machine.stride, stop)
+        passed = bisect_left(due, last)
+        if passed > known + machine.room:
+            passed = known + machine.room
+            last = due[passed]
+        evaluated = last == stop
+        marks = due[known : passed + (evaluated and last in due[passed : passed + 1])]
+        machine.visit(last, marks, evaluate=evaluated)
+        died = machine.some_died()
+        for number, mark in enumerate(marks):
+            report(mark)
+            if died:
+                group.mark(machine.finite_until(mark), machine.diverged_at)
+            group.record(mark, machine.known(number), partial(machine.go_to, mark, report))
+            known += 1
+            if machine.done != last:
+                break
+        report(machine.done)
+    group.mark(machine.finite_until(steps), machine.diverged_at)
 
 
 def _train_by_halves(group: Group, machine: _Machine, report: Callable[[int], None]) -> None:
@@ -134,8 +159,8 @@ def _train_by_halves(group: Group, machine: _Machine, report: Callable[[int], No
         if not math.isfinite(total.item()):
             group.mark(torch.isfinite(losses.detach()), step)
             machine.diverged_at[~group.alive] = step
-        machine.losses.copy_(losses.detach())
-        group.record(step, **machine.known())
+        machine.losses[0] = losses.detach()
+        group.record(step, machine.known(0))
         if step < task.steps:
             machine.learn(step, torch.autograd.grad(total, prediction)[0])
         report(step)
@@ -154,8 +179,8 @@ class Steps:
         numbers = torch.zeros(lanes, 4, dtype=torch.float64)
         for column, name in enumerate(names):
             numbers[:, column] = torch.as_tensor(group.numbers[name], dtype=torch.float64)
-        moments = [torch.zeros_like(like) for _ in range(group.task.solver.moments)]
-        moments += [None, None]  # type: ignore[list-item]
+        self.moments = [torch.zeros_like(like) for _ in range(group.task.solver.moments)]
+        moments = [*self.moments, None, None]
         self.tape = _Tape(parameters=like.shape[1], solver=solver)
         self.visited = _Visit(
             lanes=group.count, parameters=self._at(like), numbers=self._at(numbers),
@@ -198,16 +223,21 @@ class _Machine(Steps):
         like = group.flat
         self.whole = task.batch is None
         self.samples = task.batch or group.x.shape[-2]
-        self.flops = tape.flops(self.samples)
+        self.stride = max(1, min(VISIT // max(1, tape.flops(self.samples) * group.count), 10_000))
+        self.done = 0
         parameters = group.flat.shape[1]
         table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
         buffers = [b.reshape(lanes, -1) for b in group.buffers.values()]
         held = torch.cat(buffers, dim=1).contiguous() if buffers else like.new_empty(lanes, 0)
         x, x_stride = _strided(group.x)
         y, y_stride = _strided(group.y)
-        self.losses = like.new_zeros(lanes)
         output = table[tape.prediction]
-        self.predictions = like.new_zeros(lanes, int(output["rows"]), int(output["cols"]))
+        outputs = lanes, int(output["rows"]), int(output["cols"])
+        due = len(set().union(*task.due.values())) if tape.judged else 1
+        self.room = max(1, min(MARKED // (math.prod(outputs) * like.element_size()), due))
+        # One more than a visit goes past, for where it ends.
+        self.losses = like.new_zeros(self.room + 1, lanes)
+        self.predictions = like.new_zeros(self.room + 1, *outputs)
         self.tape.nodes, self.tape.count = self._at(table), len(table)
         self.tape.prediction, self.tape.gemm = tape.prediction, matrix_product(like.dtype)
         self.tape.samples, self.tape.batch = group.x.shape[-2], task.batch or 0
@@ -227,20 +257,49 @@ class _Machine(Steps):
         )
         visit.buffers, visit.stream = self._at(held), self._at(stream)
         visit.losses, visit.predictions = self._at(self.losses), self._at(self.predictions)
+        visit.across = lanes
         visit.workspace = self._at(workspace) + skip * workspace.element_size()
         visit.workspace_stride = apart
 
-    def visit(self, first: int, last: int, *, evaluate: bool) -> None:
-        """Do updates first + 1 to last of all lanes; then evaluate the loss, if asked for."""
+    def visit(self, last: int, marks: Sequence[int] = (), *, evaluate: bool = False) -> None:
+        """Go on to step `last`; keep outputs and losses at the marks, which are steps on the way.
+
+        With `evaluate` the loss is found at the last step, too, which may then be a mark.
+        """
         visit = self.visited
-        visit.first, visit.last, visit.evaluate = first, last, evaluate
+        visit.first, visit.last, visit.evaluate = self.done, last, evaluate
+        kept = np.asarray(marks, dtype=np.int64)
+        visit.marks, visit.marked = kept.ctypes.data, len(kept)
         if self.group.batches:
-            steps = range(first, last + evaluate)
+            steps = range(self.done, last + evaluate)
             picked = [self.group.batches.at(step) for step in steps]
             order = torch.stack(picked, dim=1).contiguous()
             visit.order = order.data_ptr()
         self.kernel.train(ctypes.byref(self.tape), ctypes.byref(visit))
-        self._pad(self.group.flat, self.losses, self.predictions, self.diverged_at)
+        self.done = last
+        self._pad(self.group.flat, self.diverged_at)
+        self._pad(*self.losses[: len(kept)], *self.predictions[: len(kept)])
+
+    def go_to(self, step: int, report: Callable[[int], None]) -> None:
+        """Be at a step that the last visit went past, by way of the start."""
+        if self.done == step:
+            return
+        self.group.start()
+        for moment in self.moments:
+            moment.zero_()
+        self.diverged_at.fill_(-1)
+        self.done = 0
+        while self.done < step:
+            self.visit(min(self.done + self.stride, step))
+            report(step)
+
+    def some_died(self) -> bool:
+        """Return whether any lane had a loss that is not finite."""
+        return bool((self.diverged_at >= 0).any())
+
+    def finite_until(self, step: int) -> Tensor:
+        """Return which lanes had a finite loss at every step up to this one."""
+        return (self.diverged_at < 0) | (self.diverged_at > step)
 
     def predict(self, step: int) -> Tensor:
         """Return all lanes' outputs on the samples of a step."""
@@ -250,16 +309,18 @@ class _Machine(Steps):
             order = self.group.batches.at(step).contiguous()
             visit.order = order.data_ptr()
         self.kernel.predict(ctypes.byref(self.tape), ctypes.byref(visit))
-        self._pad(self.predictions)
-        return self.predictions
+        self._pad(self.predictions[0])
+        return self.predictions[0]
 
     def learn(self, step: int, gradients: Tensor) -> None:
         """Do update number step + 1, from the gradients with respect to the outputs."""
         self._call("learn", step, gradients)
 
-    def known(self) -> dict[str, Tensor]:
-        """Return what the last evaluation found; over all samples, so not with minibatches."""
-        return {"prediction": self.predictions, "loss": self.losses} if self.whole else {}
+    def known(self, mark: int) -> dict[str, Tensor]:
+        """Return what was kept at a mark; over all samples, so nothing with minibatches."""
+        if not self.whole:
+            return {}
+        return {"prediction": self.predictions[mark], "loss": self.losses[mark]}
 
 
 def _strided(data: Tensor) -> tuple[Tensor, int]:

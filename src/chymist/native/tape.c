@@ -89,7 +89,9 @@ typedef struct {
     const int64_t *order;          /* samples of each step's minibatch, [stream][step][batch] */
     const int64_t *stream;         /* the stream of each lane */
     const double *numbers;         /* [lane][4]: lr, then the rule's own */
-    REAL *losses, *predictions;    /* at the last step evaluated */
+    REAL *losses, *predictions;    /* at each mark, [mark][lane] and [mark][lane][output] */
+    const int64_t *marks;          /* steps, ascending, at which both are kept */
+    int64_t marked, across;        /* number of marks; lanes from mark to mark */
     int64_t *diverged_at;          /* -1 while alive; a lane that is not stays as it is */
     const REAL *gradients;         /* of the loss with respect to the predictions */
     REAL *workspace;
@@ -563,10 +565,11 @@ static ptrdiff_t outputs(const Tape *tape) {
     return (ptrdiff_t)tape->nodes[tape->prediction].rows * tape->nodes[tape->prediction].cols;
 }
 
-static void tell(const Lane *lane, const Visit *visit, int64_t number) {
+/* Keep what the network returns, for the mark of this number. */
+static void tell(const Lane *lane, const Visit *visit, int64_t number, int64_t mark) {
     const ptrdiff_t size = outputs(lane->tape);
-    memcpy(visit->predictions + number * size, value(lane, (int)lane->tape->prediction),
-           sizeof(REAL) * size);
+    memcpy(visit->predictions + (mark * visit->across + number) * size,
+           value(lane, (int)lane->tape->prediction), sizeof(REAL) * size);
 }
 
 static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
@@ -575,11 +578,15 @@ static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
     const Lane lane = lane_of(tape, visit, number);
     const int64_t *order =
         tape->batch ? visit->order + visit->stream[number] * (end - visit->first) * tape->batch : NULL;
+    int64_t mark = 0;
     settle(&lane);
     for (int64_t step = visit->first; step < end; step++) {
         forward(&lane, order + (step - visit->first) * tape->batch);
         const REAL reached = *value(&lane, loss);
-        visit->losses[number] = reached;
+        if (mark < visit->marked && visit->marks[mark] == step) {
+            visit->losses[mark * visit->across + number] = reached;
+            tell(&lane, visit, number, mark++);
+        }
         if (!isfinite(reached)) {
             visit->diverged_at[number] = step;
             break;
@@ -588,7 +595,6 @@ static void train_lane(const Tape *tape, const Visit *visit, int64_t number) {
         *grad(&lane, loss) = 1;
         descend(&lane, visit, number, step);
     }
-    if (visit->evaluate) tell(&lane, visit, number);
 }
 
 /* Numbers too small to be normal are taken as zero: they cost a hundred times a normal one. */
@@ -618,7 +624,8 @@ static void as_before(unsigned int state) {
         as_before(before);                                                     \
     } while (0)
 
-/* Do updates first + 1 to last of every lane that is alive; the last node is the loss. */
+/* Do updates first + 1 to last of every lane that is alive; the last node is the loss. What the
+ * forward half of an update found is kept at the marks, so that a visit goes past them. */
 void train(const Tape *tape, const Visit *visit) { EACH_LANE(train_lane(tape, visit, number)); }
 
 /* The two halves of one step whose loss is the caller's; the last node is the prediction, and each
@@ -629,7 +636,7 @@ void predict(const Tape *tape, const Visit *visit) {
         const Lane lane = lane_of(tape, visit, number);
         if (visit->evaluate) settle(&lane);
         forward(&lane, tape->batch ? visit->order + visit->stream[number] * tape->batch : NULL);
-        tell(&lane, visit, number));
+        tell(&lane, visit, number, 0));
 }
 
 void learn(const Tape *tape, const Visit *visit) {
