@@ -32,6 +32,8 @@ _KEEP_NOTHING = {
     "convolution", "layer_norm", "rms_norm",
 }  # fmt: skip
 """Their gradient does not need the output: it may be overwritten."""
+_ELEMENTWISE = {"sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "abs", "square", *_BY_OUTPUT}
+"""Their input's gradient may be written where their own is read."""
 _VECTOR = 16
 """Numbers in the kernel's widest vector."""
 LAYOUT = np.dtype(
@@ -126,18 +128,16 @@ class Tape:
             row["scratch"] = end
             end += _aligned(_scratch(node, rows))
             first = node.uses[0] if node.uses else 0
-            if (
-                node.op in _BY_OUTPUT
-                and needed[i]
-                and self.nodes[first].op in _KEEP_NOTHING
-                and users[first] == [i]
-                and first != self.prediction
-            ):
+            alone = needed[i] and users[first] == [i] and self.nodes[first].op not in HELD
+            alone = alone and first != self.prediction
+            if alone and node.op in _BY_OUTPUT and self.nodes[first].op in _KEEP_NOTHING:
                 row["value"], row["grad"] = table[first]["value"], table[first]["grad"]
                 continue
             row["value"] = end
             end += _aligned(rows * node.cols)
-            if needed[i]:
+            if alone and node.op in _ELEMENTWISE:
+                row["grad"] = table[first]["grad"]
+            elif needed[i]:
                 row["grad"] = end
                 end += _aligned(rows * node.cols)
         written: set[int] = set()
