@@ -126,7 +126,7 @@ class Tape:
             if node.op in ("input", "target") and not moved:
                 continue
             row["scratch"] = end
-            end += _aligned(_scratch(node, rows))
+            end += _aligned(_scratch(self.nodes, node, rows))
             first = node.uses[0] if node.uses else 0
             alone = needed[i] and users[first] == [i] and self.nodes[first].op not in HELD
             alone = alone and first != self.prediction
@@ -157,16 +157,23 @@ def needed(nodes: Sequence[Node]) -> list[bool]:
     return known
 
 
-def _scratch(node: Node, rows: int) -> int:
+def _scratch(nodes: Sequence[Node], node: Node, rows: int) -> int:
     """Numbers that a node keeps for itself."""
     match node.op:
         case "convolution":
             return _patch(node) * node.shape[3] * node.shape[4] + _with_margin(node)
         case "layer_norm" | "rms_norm":
             return 2 * rows
+        case "linear" | "matmul":
+            return _room(rows, node.cols, nodes[node.uses[1]].size // node.cols)
         case "each_product":
-            return _VECTOR * max(node.shape[1:4])
+            return _room(*node.shape[1:4])
     return 0
+
+
+def _room(*lengths: int) -> int:
+    """Numbers of two panels that products of matrices of these lengths may need, either way up."""
+    return 2 * _VECTOR * sum(sorted(lengths)[1:])
 
 
 def _patch(node: Node) -> int:

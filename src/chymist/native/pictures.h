@@ -73,7 +73,7 @@ static void convolution(const At *it) {
         for (int c = 0; bias && c < made; c++)
             for (int i = 0; i < pixels; i++) o[c * pixels + i] = bias[c];
         patches(n, it->in[0] + r * pictured, margin, columns);
-        product(it->lane, 'N', 'N', made, pixels, taken, it->in[1], taken, columns, pixels,
+        library_product(it->lane, 'N', 'N', made, pixels, taken, it->in[1], taken, columns, pixels,
                 bias != NULL, o, pixels);
     }
 }
@@ -92,11 +92,11 @@ static void convolution_back(const At *it) {
         for (int c = 0; dbias && c < made; c++) dbias[c] += (REAL)sum(dr + c * pixels, pixels);
         if (db) {
             patches(n, it->in[0] + r * pictured, margin, columns);
-            product(it->lane, 'N', 'T', made, taken, pixels, dr, pixels, columns, pixels,
+            library_product(it->lane, 'N', 'T', made, taken, pixels, dr, pixels, columns, pixels,
                     n->adds[1] || r > 0, db, taken);
         }
         if (da) {
-            product(it->lane, 'T', 'N', taken, pixels, made, it->in[1], taken, dr, pixels, 0,
+            library_product(it->lane, 'T', 'N', taken, pixels, made, it->in[1], taken, dr, pixels, 0,
                     columns, pixels);
             unpatch(n, columns, margin, da + r * pictured);
         }

@@ -1,10 +1,116 @@
-/* Products of matrices: by the BLAS library, or by loops where they are too small for a call. */
+/* Products of matrices: by loops over tiles, or by the BLAS library where they are large. */
 
 /* Row-major C (m x n) = op(A) op(B) (+ C), through the column-major library. */
-static void product(const Lane *lane, char ta, char tb, int m, int n, int k, const REAL *a, int lda,
-                    const REAL *b, int ldb, int adds, REAL *c, int ldc) {
+static void library_product(const Lane *lane, char ta, char tb, int m, int n, int k, const REAL *a, int lda,
+                            const REAL *b, int ldb, int adds, REAL *c, int ldc) {
     const REAL one = 1, old = (REAL)adds;
     lane->tape->gemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &old, c, &ldc);
+}
+
+/* A matrix by its strides; of one of the two axes the stride is 1. */
+typedef struct {
+    ptrdiff_t down, across;
+} Strides;
+
+typedef REAL Wide __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+enum {
+    WIDE = 64 / sizeof(REAL),
+    TALL = 8,              /* rows of a tile, which is two vectors wide: 16 sums in registers */
+    PANEL = 2 * WIDE,      /* columns of B that all rows of A meet before the next are taken */
+    /* Multiplications up to which the loops below are faster than a call of the library. They have
+     * no use for A in another order, so with wide registers they win where all lies in the cache. */
+#if defined(__AVX512F__)
+    OWN = 1 << 27,
+#else
+    OWN = 1 << 14,
+#endif
+    NARROW = WIDE / 2, TINY = 1 << 14
+};
+
+/* m rows and `pair` + 1 vectors of C (+)= A B, where b has unit stride across. */
+static inline __attribute__((always_inline)) void tile(const int m, const int pair, int k,
+                                                       const REAL *a, Strides sa, const REAL *b,
+                                                       ptrdiff_t down, int adds, REAL *c,
+                                                       ptrdiff_t row) {
+    Wide left[TALL], right[TALL];
+    for (int i = 0; i < m; i++) left[i] = right[i] = (Wide){0};
+    for (int p = 0; p < k; p++, b += down) {
+        const Wide near = *(const Wide *)b, far = pair ? *(const Wide *)(b + WIDE) : near;
+        _Pragma("GCC unroll 8") for (int i = 0; i < m; i++) {
+            const REAL x = a[i * sa.down + p * sa.across];
+            left[i] += x * near;
+            if (pair) right[i] += x * far;
+        }
+    }
+    _Pragma("GCC unroll 8") for (int i = 0; i < m; i++, c += row) {
+        if (adds) *(Wide *)c += left[i];
+        else *(Wide *)c = left[i];
+        if (!pair) continue;
+        if (adds) *(Wide *)(c + WIDE) += right[i];
+        else *(Wide *)(c + WIDE) = right[i];
+    }
+}
+
+/* All rows of a panel, by tiles. */
+static inline __attribute__((always_inline)) void panel(const int pair, int m, int k, const REAL *a,
+                                                        Strides sa, const REAL *b, ptrdiff_t down,
+                                                        int adds, REAL *c, ptrdiff_t row) {
+    int i = 0;
+    for (; i + 8 <= m; i += 8)
+        tile(8, pair, k, a + i * sa.down, sa, b, down, adds, c + i * row, row);
+    for (; i + 4 <= m; i += 4)
+        tile(4, pair, k, a + i * sa.down, sa, b, down, adds, c + i * row, row);
+    for (; i < m; i++) tile(1, pair, k, a + i * sa.down, sa, b, down, adds, c + i * row, row);
+}
+
+/* C (m x n) = A (m x k) B (k x n) (+ C), with rows of C of unit stride; `room` holds a panel of B
+ * where its own columns are not side by side, and one of C where that is narrower. */
+static void own_product(int m, int n, int k, const REAL *a, Strides sa, const REAL *b, Strides sb,
+                        int adds, REAL *c, ptrdiff_t row, REAL *room) {
+    for (int j = 0; j < n; j += PANEL) {
+        const int wide = n - j < PANEL ? n - j : PANEL;
+        const int pair = wide > WIDE, full = pair ? PANEL : WIDE;
+        const REAL *from = b + j * sb.across;
+        ptrdiff_t down = sb.down, to = row;
+        if (sb.across != 1 || wide < full) {
+            if (wide < full) memset(room, 0, sizeof(REAL) * k * full);
+            for (int i = 0; i < wide; i++)
+                for (int p = 0; p < k; p++)
+                    room[p * full + i] = from[p * sb.down + i * sb.across];
+            from = room, down = full;
+        }
+        REAL *made = c + j;
+        if (wide < full) made = room + (ptrdiff_t)k * full, to = full;
+        const int more = adds && wide == full;
+        /* One of the strides of A is 1, which the compiler is told. */
+        const Strides flat = {sa.down, 1}, steep = {1, sa.across};
+        if (pair && sa.across == 1) panel(1, m, k, a, flat, from, down, more, made, to);
+        else if (pair) panel(1, m, k, a, steep, from, down, more, made, to);
+        else if (sa.across == 1) panel(0, m, k, a, flat, from, down, more, made, to);
+        else panel(0, m, k, a, steep, from, down, more, made, to);
+        for (int i = 0; wide < full && i < m; i++)
+            for (int q = 0; q < wide; q++)
+                c[i * row + j + q] = (adds ? c[i * row + j + q] : 0) + made[i * full + q];
+    }
+}
+
+/* The same, by the loops or by the library; C may have unit stride down. */
+static void product(const Lane *lane, int m, int n, int k, const REAL *a, Strides sa, const REAL *b,
+                    Strides sb, int adds, REAL *c, Strides sc, REAL *room) {
+    if (sc.across != 1) {
+        product(lane, n, m, k, b, (Strides){sb.across, sb.down}, a, (Strides){sa.across, sa.down},
+                adds, c, (Strides){sc.across, sc.down}, room);
+        return;
+    }
+    const int64_t size = (int64_t)m * n * k;
+    if (size <= TINY || (size <= OWN && n >= NARROW)) {
+        own_product(m, n, k, a, sa, b, sb, adds, c, sc.down, room);
+        return;
+    }
+    const int ta = sa.across != 1, tb = sb.across != 1;
+    library_product(lane, ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, a,
+                    (int)(ta ? sa.across : sa.down), b, (int)(tb ? sb.across : sb.down), adds, c,
+                    (int)sc.down);
 }
 
 /* Rows of d summed. */
@@ -17,108 +123,31 @@ static void columns(const REAL *d, ptrdiff_t rows, ptrdiff_t cols, int adds, REA
 /* x times a matrix that all samples share, (cols, inner) transposed or (inner, cols). */
 static void linear(const At *it) {
     const int rows = (int)it->rows, cols = (int)it->cols, inner = (int)(size_of(it->of[1]) / cols);
+    const Strides weight = it->n->op == LINEAR ? (Strides){1, inner} : (Strides){cols, 1};
     const REAL *bias = it->in[2];
     if (bias)
         for (ptrdiff_t r = 0; r < rows; r++)
             memcpy(it->out + r * cols, bias, sizeof(REAL) * cols);
-    const int turned = it->n->op == LINEAR;
-    product(it->lane, 'N', turned ? 'T' : 'N', rows, cols, inner, it->in[0], inner, it->in[1],
-            turned ? inner : cols, bias != NULL, it->out, cols);
+    product(it->lane, rows, cols, inner, it->in[0], (Strides){inner, 1}, it->in[1], weight,
+            bias != NULL, it->out, (Strides){cols, 1}, it->lane->workspace + it->n->scratch);
 }
 
 static void linear_back(const At *it) {
     const int rows = (int)it->rows, cols = (int)it->cols, inner = (int)(size_of(it->of[1]) / cols);
     const int turned = it->n->op == LINEAR, *adds = it->n->adds;
+    const Strides made = {cols, 1};
+    REAL *room = it->lane->workspace + it->n->scratch;
     if (it->din[0])
-        product(it->lane, 'N', turned ? 'N' : 'T', rows, inner, cols, it->d, cols, it->in[1],
-                turned ? inner : cols, adds[0], it->din[0], inner);
+        product(it->lane, rows, inner, cols, it->d, made, it->in[1],
+                turned ? (Strides){inner, 1} : (Strides){1, cols}, adds[0], it->din[0],
+                (Strides){inner, 1}, room);
     if (it->din[1] && turned)
-        product(it->lane, 'T', 'N', cols, inner, rows, it->d, cols, it->in[0], inner, adds[1],
-                it->din[1], inner);
+        product(it->lane, cols, inner, rows, it->d, (Strides){1, cols}, it->in[0],
+                (Strides){inner, 1}, adds[1], it->din[1], (Strides){inner, 1}, room);
     if (it->din[1] && !turned)
-        product(it->lane, 'T', 'N', inner, cols, rows, it->in[0], inner, it->d, cols, adds[1],
-                it->din[1], cols);
+        product(it->lane, inner, cols, rows, it->in[0], (Strides){1, inner}, it->d, made, adds[1],
+                it->din[1], made, room);
     if (it->din[2]) columns(it->d, rows, cols, adds[2], it->din[2]);
-}
-
-/* A matrix by its strides; of one of the two axes the stride is 1. */
-typedef struct {
-    ptrdiff_t down, across;
-} Strides;
-
-enum { SMALL = 96 * 96 * 96, TALL = 8 };
-typedef REAL Wide __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
-enum { WIDE = 64 / sizeof(REAL) };
-
-/* TALL or fewer rows of C, one vector wide; b has unit stride across. */
-static inline __attribute__((always_inline)) void tile(const int m, int k, const REAL *a, Strides sa,
-                                                       const REAL *b, ptrdiff_t down, Wide *c) {
-    Wide sums[TALL];
-    for (int i = 0; i < m; i++) sums[i] = (Wide){0};
-    for (int p = 0; p < k; p++) {
-        const Wide right = *(const Wide *)(b + p * down);
-        _Pragma("GCC unroll 8") for (int i = 0; i < m; i++)
-            sums[i] += a[i * sa.down + p * sa.across] * right;
-    }
-    for (int i = 0; i < m; i++) c[i] = sums[i];
-}
-
-/* C (m x n) = A (m x k) B (k x n) (+ C), each by its strides; `room` holds B packed. */
-static void small_product(int m, int n, int k, const REAL *a, Strides sa, const REAL *b, Strides sb,
-                          int adds, REAL *c, Strides sc, REAL *room) {
-    if (sc.across != 1) {
-        /* The transposed product has rows of unit stride. */
-        const int rows = m;
-        const REAL *left = a;
-        const Strides turned = {sa.across, sa.down};
-        m = n, n = rows;
-        a = b, sa = (Strides){sb.across, sb.down};
-        b = left, sb = turned;
-        sc = (Strides){sc.across, sc.down};
-    }
-    for (int j = 0; j < n; j += WIDE) {
-        const int wide = n - j < WIDE ? n - j : WIDE;
-        const REAL *right = b + j * sb.across;
-        ptrdiff_t down = sb.down;
-        if (sb.across != 1 || wide < WIDE) {
-            for (int p = 0; p < k; p++)
-                for (int i = 0; i < WIDE; i++)
-                    room[p * WIDE + i] = i < wide ? right[p * sb.down + i * sb.across] : (REAL)0;
-            right = room;
-            down = WIDE;
-        }
-        for (int i = 0; i < m;) {
-            Wide made[TALL];
-            const REAL *left = a + i * sa.down;
-            int tall = 1;
-            if (m - i >= 8) tile(tall = 8, k, left, sa, right, down, made);
-            else if (m - i >= 4) tile(tall = 4, k, left, sa, right, down, made);
-            else tile(1, k, left, sa, right, down, made);
-            for (int r = 0; r < tall; r++, i++) {
-                REAL *to = c + i * sc.down + j;
-                if (wide == WIDE && adds) *(Wide *)to += made[r];
-                else if (wide == WIDE) *(Wide *)to = made[r];
-                else
-                    for (int q = 0; q < wide; q++) to[q] = (adds ? to[q] : 0) + made[r][q];
-            }
-        }
-    }
-}
-
-static void any_product(const Lane *lane, int m, int n, int k, const REAL *a, Strides sa,
-                        const REAL *b, Strides sb, int adds, REAL *c, Strides sc, REAL *room) {
-    if ((int64_t)m * n * k <= SMALL) {
-        small_product(m, n, k, a, sa, b, sb, adds, c, sc, room);
-        return;
-    }
-    if (sc.across != 1) {
-        any_product(lane, n, m, k, b, (Strides){sb.across, sb.down}, a,
-                    (Strides){sa.across, sa.down}, adds, c, (Strides){sc.across, sc.down}, room);
-        return;
-    }
-    const int ta = sa.across != 1, tb = sb.across != 1;
-    product(lane, ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, a, (int)(ta ? sa.across : sa.down), b,
-            (int)(tb ? sb.across : sb.down), adds, c, (int)sc.down);
 }
 
 /* For every sample and every one of its heads a product (m x k)(k x n), contiguous; shape is
@@ -142,7 +171,7 @@ static void each_product(const At *it) {
     const ptrdiff_t samples = it->size / ((ptrdiff_t)heads * m * n);
     for (ptrdiff_t s = 0; s < samples; s++)
         for (int h = 0; h < heads; h++, out += (ptrdiff_t)m * n)
-            any_product(it->lane, m, n, k,
+            product(it->lane, m, n, k,
                         it->in[0] + left.offset + s * left.sample + h * left.head, left.matrix,
                         it->in[1] + right.offset + s * right.sample + h * right.head, right.matrix,
                         0, out, (Strides){n, 1}, room);
@@ -166,10 +195,10 @@ static void each_product_back(const At *it) {
                 const Strides lt = {left.matrix.across, left.matrix.down};
                 const Strides rt = {right.matrix.across, right.matrix.down};
                 if (which == 0)
-                    any_product(it->lane, m, k, n, d, made, it->in[1] + r, rt, adds,
+                    product(it->lane, m, k, n, d, made, it->in[1] + r, rt, adds,
                                 it->din[0] + l, left.matrix, room);
                 else
-                    any_product(it->lane, k, n, m, it->in[0] + l, lt, d, made, adds,
+                    product(it->lane, k, n, m, it->in[0] + l, lt, d, made, adds,
                                 it->din[1] + r, right.matrix, room);
             }
     }
