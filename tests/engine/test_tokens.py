@@ -7,7 +7,7 @@ from by_kernel import KERNEL, both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import F64, loss, weights
-from token_modules import FEATURES, PIXELS, SPELLINGS, Chunked
+from token_modules import FEATURES, PIXELS, SPELLINGS, Causal, Chunked, Positions
 from torch import nn
 from torch.nn import functional
 
@@ -79,7 +79,7 @@ def test_any_sizes_train_as_by_autograd(tokens, heads, inner, rows, batch):
 
 @pytest.mark.parametrize("size", [15, 16, 17, 97, 110])
 def test_products_small_and_large_agree(size):
-    # From some size on the BLAS library takes each product.
+    # From some size on the BLAS library takes the narrow ones, here among the gradients.
     class Paired(nn.Module):
         def __init__(self):
             super().__init__()
@@ -93,6 +93,19 @@ def test_products_small_and_large_agree(size):
     ensemble = Bench("s", "e", (0, 1), dtype=F64).networks(Paired)
     both(ensemble, GradientDescent(1e-6), x, x.isel(feature=[0]), steps=2,
          record={loss: every(), weights: every()}, rtol=1e-10)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [
+        (Causal, "PyTorch operations: sizes asked for in training on single samples"),
+        (Positions, f"{KERNEL}: network, loss and update rule are known to it"),
+    ],
+)
+def test_a_single_sample_cannot_be_told_from_an_axis_of_one(module, path):
+    ensemble, y = made(module)
+    run = ensemble.train(GradientDescent(0.1), X, y, steps=1, batch=1, record={})
+    assert run.path == path
 
 
 def test_cross_entropy_of_every_token():

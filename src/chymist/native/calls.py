@@ -128,6 +128,8 @@ def has_node(call: Call) -> bool:
 
 def asks_for_sizes(call: Call) -> bool:
     """Whether a call may tell the network how many samples there are."""
+    if call.name == "__get__":
+        return isinstance(call.made, torch.Size | int) and not isinstance(call.made, bool)
     return call.name in _ASKS
 
 
