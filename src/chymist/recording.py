@@ -39,7 +39,9 @@ class Recording:
     result: Any
 
 
-def record_module(module: nn.Module, features: int) -> tuple[Recording, dict[str, Tensor]] | None:
+def record_module(
+    module: nn.Module, features: int, rows: int = ROWS
+) -> tuple[Recording, dict[str, Tensor]] | None:
     """Record a module's forward on (sample, feature); return its parameters and buffers beside it.
 
     None if it does what tensors without values cannot do, such as control flow that depends on
@@ -47,7 +49,7 @@ def record_module(module: nn.Module, features: int) -> tuple[Recording, dict[str
     """
     module = without_values(module)
     states = dict(module.named_parameters()) | dict(module.named_buffers())
-    x = torch.empty(ROWS, features, dtype=next(iter(states.values())).dtype, device="meta")
+    x = torch.empty(rows, features, dtype=next(iter(states.values())).dtype, device="meta")
     recording = record(module, x)
     return None if recording is None else (recording, states)
 
@@ -55,7 +57,8 @@ def record_module(module: nn.Module, features: int) -> tuple[Recording, dict[str
 def record(function: Callable[..., Any], *inputs: Tensor) -> Recording | None:
     """Record a function of tensors without values; None if it needs values."""
     try:
-        with _Recorder() as recorder:
+        # What the function makes from nothing has no values either.
+        with torch.device("meta"), _Recorder() as recorder:
             result = function(*inputs)
     except Exception:
         # Whatever a tensor without values cannot do (control flow, unusual code) goes another way.

@@ -27,7 +27,7 @@ from chymist.group import Group, Part, Task
 from chymist.memory import free, size
 from chymist.native import run as native
 from chymist.native.build import NoKernel, one_thread_a_product
-from chymist.native.tape import Tape, Unknown
+from chymist.native.nodes import Tape, Unknown
 
 Progress = Callable[[int, int], None]
 Engine = Literal["auto", "native", "stacked"]

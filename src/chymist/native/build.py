@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_name("tape.c")
+"""It includes the headers beside it."""
 _FLAGS = (
     "-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
     "-fno-signed-zeros", "-fassociative-math",
@@ -111,7 +112,9 @@ def _which(command: str | None) -> bool:
 
 def _compiled(compiler: str, flags: Sequence[str]) -> Path:
     """Return the compiled library; the cached one if source, compiler, processor are the same."""
-    told = [SOURCE.read_text(encoding="utf-8"), _version(compiler), _processor(), repr(flags)]
+    files = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
+    told = [f.read_text(encoding="utf-8") for f in files]
+    told += [_version(compiler), _processor(), repr(flags)]
     digest = hashlib.sha256("\0".join(told).encode()).hexdigest()[:20]
     folder = _cache()
     library = folder / f"tape-{digest}.so"

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from chymist.group import Group, Part, Task
 from chymist.native.build import NoKernel, kernel, matrix_product
-from chymist.native.tape import Tape, Unknown, network_tape, offsets, with_loss
+from chymist.native.nodes import Tape, Unknown
+from chymist.native.tape import network_tape, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
 
 VISIT = 10**10
@@ -67,9 +68,10 @@ def plan(task: Task) -> tuple[Tape, str]:
     kernel(task.like.dtype)
     shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
     held = {n: b.shape[1:] for n, b in task.buffers.items()}
-    tape = network_tape(task.module, task.x.shape[-1], offsets(shapes), offsets(held))
+    samples = task.batch or task.x.shape[-2]
+    tape = network_tape(task.module, task.x.shape[-1], samples, shapes, held)
     try:
-        return with_loss(tape, _without_lanes(task.loss), task.y.shape[-1]), ""
+        return with_loss(tape, _without_lanes(task.loss), samples, task.y.shape[-1]), ""
     except Unknown as error:
         return tape, f"the loss, for {error}"
 
@@ -227,12 +229,12 @@ class _Machine(Steps):
         self.done = 0
         parameters = group.flat.shape[1]
         table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
-        buffers = [b.reshape(lanes, -1) for b in group.buffers.values()]
-        held = torch.cat(buffers, dim=1).contiguous() if buffers else like.new_empty(lanes, 0)
+        # Masks and counts become numbers like all others; constants are those of every lane.
+        buffers = [b.reshape(lanes, -1).to(like.dtype) for b in group.buffers.values()]
+        held = torch.cat([*buffers, like.new_tensor(tape.constants).expand(lanes, -1)], dim=1)
         x, x_stride = _strided(group.x)
         y, y_stride = _strided(group.y)
-        output = table[tape.prediction]
-        outputs = lanes, int(output["rows"]), int(output["cols"])
+        outputs = lanes, self.samples, tape.nodes[tape.prediction].size
         due = len(set().union(*task.due.values())) if tape.judged else 1
         self.room = max(1, min(MARKED // (math.prod(outputs) * like.element_size()), due))
         # One more than a visit goes past, for where it ends.
