@@ -11,6 +11,8 @@
     │   ├── RunInUse                  another process is computing the run
     │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
     │   ├── BadInput                  a data file that cannot be used
+    │   ├── CannotMeasure             a model, loss or data that an instrument cannot measure
+    │   │   └── MovingTarget              a model or loss whose value changes from call to call
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── WorkerDied                1   a worker process ended twice in the same chunk
     ├── DamagedRun                6   a file of a run is missing or altered
@@ -75,6 +77,14 @@ class BadParameter(UsageError):
 
 class BadInput(UsageError):
     """A data file cannot be used."""
+
+
+class CannotMeasure(UsageError):
+    """A model, a loss or data that an instrument cannot measure as they are."""
+
+
+class MovingTarget(CannotMeasure):
+    """A model or a loss whose value changes from one call to the next."""
 
 
 class BadStudy(UsageError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,6 +87,7 @@ class Group:
         self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
         self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
         self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+        self.memory: dict[str, Any] = {}
 
     def split(self, rows: Tensor) -> dict[str, Tensor]:
         """Return views of rows like `flat` under the parameters' names and in their shapes."""
@@ -101,6 +103,22 @@ class Group:
             training=training,
             one_by_one=self.task.one_by_one,
         )
+
+    @cached_property
+    def twice(self) -> Forward:
+        """A forward pass to differentiate twice, which batched convolutions make ruinously slow."""
+        convolution = any(len(shape) > 2 for shape in self.shapes.values())
+        return stacked_forward(
+            self.task.module,
+            self.x.shape[-1],
+            one_by_one=self.task.one_by_one or convolution,
+        )
+
+    def keys(self, purpose: str) -> list[Key]:
+        """Return every lane's key for a purpose."""
+        lanes = self.task.lanes
+        seeds = np.broadcast_to(np.asarray(lanes.coords["seed"]), lanes.shape).reshape(-1)
+        return [self.task.key(int(seeds[row]), purpose) for row in self.rows]
 
     def place(self, value: xr.DataArray | Tensor) -> Tensor:
         """Lay a value out for this group's lanes; a named array is laid out once."""
@@ -167,6 +185,9 @@ class Group:
             x=self.x,
             y=self.y,
             losses=lambda prediction: self.losses(prediction, self.y),
+            forward=lambda parameters, x: self.twice(parameters, self.buffers, x),
+            keys=self.keys,
+            memory=self.memory,
         )
         snapshot.__dict__.update(known)
         for instrument in due:

@@ -12,6 +12,12 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from chymist.keys import Key
+
+
+def _outside_a_training(*_: object) -> Any:
+    raise ValueError("this snapshot was made outside a training, and knows its predictions only")
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -22,6 +28,10 @@ class Snapshot:
     returned as it is, to be shared by all lanes. A named array is laid out once a training, so an
     instrument may call `place` at every step. `parameters` are the training's own, which the next
     update changes in place: copy what is to outlive the measurement.
+
+    `forward` gives the outputs at other parameters, in a way that can be differentiated twice.
+    `keys` gives each lane's own key for a purpose: lanes of equal seed share one. `memory` is what
+    instruments keep from one measurement of these lanes to the next, under their own names.
     """
 
     step: int
@@ -31,6 +41,9 @@ class Snapshot:
     x: Tensor
     y: Tensor
     losses: Callable[[Tensor], Tensor]
+    forward: Callable[[Mapping[str, Tensor], Tensor], Tensor] = _outside_a_training
+    keys: Callable[[str], Sequence[Key]] = _outside_a_training
+    memory: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def prediction(self) -> Float[Tensor, "lane sample feature"]:
