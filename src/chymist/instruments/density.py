@@ -39,7 +39,11 @@ class Density:
     weights: Float[Tensor, "*lane probe node"] = field(repr=False)
 
     def share(self, low: float, high: float) -> tuple[Tensor, Tensor]:
-        """Return the share of eigenvalues in [low, high), and its standard error; no kernel."""
+        """Return the share of eigenvalues in [low, high), and its standard error; no kernel.
+
+        As far as the steps resolve them: eigenvalues close to an edge may count on either side,
+        which the standard error does not include.
+        """
         inside = (self.nodes >= low) & (self.nodes < high)
         each = (self.weights * inside).sum(-1)
         return each.mean(-1), each.std(-1) / math.sqrt(each.shape[-1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -138,7 +139,7 @@ def training_alignment(
             start=snapshot.memory.get(name),
         )  # fmt: skip
         snapshot.memory[name] = found.next_start
-        return _share(found.vectors, made.gradient)
+        return operator.known(_share(found.vectors, made.gradient))
 
     return Instrument(
         name, measure, long_name=f"share of the gradient in the top {k} Hessian directions"
@@ -169,9 +170,9 @@ def rayleigh(operator: Operator, rows: Float[Tensor, "lane parameter"]) -> Tenso
     """
     rows = rows.to(operator.like)
     size = rows.norm(dim=1, keepdim=True)
-    unit = rows / size
+    unit = torch.where(size == 0, rows, rows / size)
     quotient: Tensor = (unit.double() * operator(unit[:, None])[:, 0].double()).sum(1)
-    return quotient
+    return operator.known(quotient.masked_fill(size[:, 0] == 0, torch.nan))
 
 
 def _share(vectors: Tensor, gradient: Tensor) -> Tensor:

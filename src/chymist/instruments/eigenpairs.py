@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from chymist.errors import BadParameter, CannotMeasure
+from chymist.errors import BadParameter
 from chymist.instruments.operators import Operator
 from chymist.keys import Key
 
@@ -74,7 +74,8 @@ def eigenpairs(
     begin with, such as the last measurement's: the closer, the fewer products. Otherwise they are
     drawn from `key`, the same for every lane.
 
-    Shapes: values (lane, k) in float64, vectors (lane, k, parameter), orthonormal. Unit of the
+    Shapes: values (lane, k) in float64, vectors (lane, k, parameter), orthonormal; a lane that is
+    lost (see `Operator`) is NaN. Unit of the
     operator. Cost: two gradient evaluations a product and one for the graph. Memory: lanes x basis
     x parameters numbers. Error: estimated in the result. Sources: Golub and Underwood (1977), The
     block Lanczos method; Wu and Simon (2000), SIAM J. Matrix Anal. Appl. 22 (thick restart);
@@ -110,7 +111,9 @@ def eigenpairs(
             search.restart(max(k, (basis - search.block) // 2), _ORDER[end])
     spent = operator.products - first
     return Eigenpairs(
-        found.values, found.residuals, found.errors, found.converged, spent, 1 + 2 * spent,
+        operator.known(found.values), operator.known(found.residuals),
+        operator.known(found.errors), found.converged & ~operator.lost[:, None],
+        spent, 1 + 2 * spent,
         found.vectors[:, :k], found.vectors,
     )  # fmt: skip
 
@@ -168,12 +171,6 @@ class _Search:
     def grow(self) -> None:
         """Multiply the last block, add it to the basis, and make the next."""
         image = self.operator(self.last)
-        if not bool(image.isfinite().all()):
-            lane = int((~image.isfinite()).flatten(1).any(1).nonzero()[0])
-            raise CannotMeasure(
-                f"a product of the operator with a vector is not finite (lane {lane})",
-                "curvature is defined at finite values only",
-            )
         old, new = self.width, self.last.shape[1]
         self.basis = torch.cat([self.basis, self.last], dim=1)
         rest, along = _without(image, self.basis)

@@ -56,12 +56,14 @@ class Objective:
     """The losses of all lanes, sum of share times piece, as functions of stacked parameters.
 
     Vectors in parameter space are rows (lane, parameter): the parameters flattened and joined in
-    the order of `parameters`. `together` says whether several products may be taken at once.
+    the order of `parameters`. `together` says whether several products may be taken at once,
+    `may_lose` whether lanes may have diverged: they are then left out rather than refused.
     """
 
     parameters: Mapping[str, Float[Tensor, "lane ..."]]
     pieces: tuple[Piece, ...]
     together: bool = True
+    may_lose: bool = False
 
     @property
     def lanes(self) -> int:
@@ -121,7 +123,7 @@ class Objective:
         """Return a piece's gradient with its graph; costs one gradient evaluation.
 
         Raises:
-            CannotMeasure: a parameter does not enter the loss, or a value is not finite.
+            CannotMeasure: a parameter does not enter the loss.
         """
         leaves = tuple(p.detach().requires_grad_() for p in self.parameters.values())
         with torch.enable_grad():
@@ -178,7 +180,7 @@ def snapshot_objective(snapshot: Snapshot) -> Objective:
     at a time, dense networks all at once.
     """
     piece = Piece(lambda parameters: snapshot.forward(parameters, snapshot.x), snapshot.losses)
-    return Objective(snapshot.parameters, (piece,), together(snapshot.parameters))
+    return Objective(snapshot.parameters, (piece,), together(snapshot.parameters), may_lose=True)
 
 
 def together(stacked: Mapping[str, Tensor]) -> bool:

@@ -37,7 +37,7 @@ def objective(
     names others to keep (names or patterns such as "layers.0.*", as in `named_parameters`). With
     `samples_at_once` the data are passed through so many at a time, which bounds the memory; the
     loss must then be a mean over samples, which is checked. `dtype` computes in another precision,
-    on a copy. Cost: two forward passes of checks, three with `samples_at_once`.
+    on a copy. Cost: two forward passes of checks, and a few parts more with `samples_at_once`.
 
     Raises:
         MovingTarget: the model or the loss draws random numbers, or keeps a state.
@@ -94,7 +94,9 @@ def objective(
     pieces = tuple(piece(a, min(a + step, samples)) for a in range(0, samples, step))
     stacked = {n: cast(p).detach()[None] for n, p in trained.items()}
     made = Objective(stacked, pieces, together(stacked))
-    _checked(made, piece(0, samples) if len(pieces) > 1 else None)
+    _still_by_trial(made)
+    if len(pieces) > 1:
+        _mean(made, piece(0, min(2 * step, samples)))
     return made
 
 
@@ -201,30 +203,35 @@ def _one_number(value: Any) -> Tensor:
     return value.reshape(())
 
 
-def _checked(made: Objective, whole: Piece | None) -> None:
-    """Evaluate twice: whatever moves is refused, and leaves no trace in PyTorch's generator."""
+def _value(made: Objective, piece: Piece) -> float:
+    # With a gradient, as later: some modules compute otherwise without.
+    leaves = {n: p.detach().requires_grad_() for n, p in made.parameters.items()}
+    with torch.enable_grad():
+        return float(piece.losses(piece.outputs(leaves)).detach())
 
-    def value(piece: Piece) -> float:
-        # With a gradient, as later: some modules compute otherwise without.
-        leaves = {n: p.detach().requires_grad_() for n, p in made.parameters.items()}
-        with torch.enable_grad():
-            return float(piece.losses(piece.outputs(leaves)).detach())
 
+def _still_by_trial(made: Objective) -> None:
+    """Evaluate twice: what moves is refused, and leaves no trace in PyTorch's generators."""
     devices = [made.like.device] if made.like.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        first = sum(p.share * value(p) for p in made.pieces)
-        again = sum(p.share * value(p) for p in made.pieces)
-        one = first if whole is None else value(whole)
+        first, again = (sum(p.share * _value(made, p) for p in made.pieces) for _ in range(2))
     if not math.isfinite(first):
         raise CannotMeasure(f"the loss is {first}", "curvature is defined at finite values only")
-    slack = 100 * torch.finfo(made.like.dtype).eps
-    if abs(first - again) > slack * abs(first):
+    if abs(first - again) > 100 * torch.finfo(made.like.dtype).eps * abs(first):
         raise MovingTarget(
             f"the loss was {first:.6g} and then {again:.6g} on the same data: a moving target",
             "call model.eval(), and take random numbers out of the model and the loss",
         )
-    if abs(one - first) > 10 * slack * abs(first):
+
+
+def _mean(made: Objective, joined: Piece) -> None:
+    """Check on the first two pieces, and on both joined, that the loss is a mean over samples."""
+    first, second = made.pieces[:2]
+    share = first.share + second.share
+    apart = (first.share * _value(made, first) + second.share * _value(made, second)) / share
+    whole = _value(made, joined)
+    if abs(whole - apart) > 1000 * torch.finfo(made.like.dtype).eps * abs(apart):
         raise CannotMeasure(
-            f"the loss of all samples is {one:.6g}, and the mean over parts of them {first:.6g}",
+            f"the loss of samples together is {whole:.6g}, the mean over parts {apart:.6g}",
             'samples_at_once needs a loss that is a mean over samples, as reduction="mean"',
         )

@@ -22,14 +22,24 @@ GRADIENTS_A_PRODUCT = 2
 class Operator:
     """A symmetric matrix a lane, known by its products with vectors.
 
-    `products` counts the vectors multiplied so far in each lane.
+    `products` counts the vectors multiplied so far in each lane. A product that is not finite is
+    refused, or, where lanes may diverge (`may_lose`), taken as zero: `lost` says in which lanes,
+    whose results mean nothing.
+
+    Raises:
+        CannotMeasure: at a product, if vectors have the wrong shape or the result is not finite.
     """
 
     multiply: Callable[[Block], Block]
     lanes: int
     size: int
     like: Tensor
-    products: int = field(default=0)
+    may_lose: bool = False
+    products: int = 0
+    lost: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lost = torch.zeros(self.lanes, dtype=torch.bool)
 
     def __call__(self, vectors: Block) -> Block:
         """Return the products with a block of vectors (lane, vector, parameter)."""
@@ -40,7 +50,24 @@ class Operator:
                 f"the operator takes ({self.lanes}, any, {self.size})",
             )
         self.products += vectors.shape[1]
-        return self.multiply(vectors.to(self.like))
+        made = self.multiply(vectors.to(self.like))
+        finite = made.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            if not self.may_lose:
+                raise CannotMeasure(
+                    "a product of the curvature with a vector is not finite",
+                    "the loss's derivatives overflow or are undefined here",
+                )
+            self.lost |= ~finite.cpu()
+            made = made.masked_fill(~finite[:, None, None], 0.0)
+        return made
+
+    def known(self, values: Tensor) -> Tensor:
+        """Return values (lane, ...) with those of lost lanes missing: NaN."""
+        if not bool(self.lost.any()):
+            return values
+        lost = self.lost.to(values.device).reshape(-1, *(1,) * (values.ndim - 1))
+        return values.masked_fill(lost, torch.nan)
 
     @property
     def gradients(self) -> int:
@@ -76,8 +103,8 @@ def preconditioned(operator: Operator, diagonal: Float[Tensor, "*lane parameter"
         )
     root = diagonal.to(operator.like).rsqrt().expand(operator.lanes, -1)[:, None]
     return Operator(
-        lambda vectors: root * operator(root * vectors),
-        operator.lanes, operator.size, operator.like,
+        lambda vectors: root * operator.multiply(root * vectors),
+        operator.lanes, operator.size, operator.like, operator.may_lose,
     )  # fmt: skip
 
 

@@ -41,8 +41,7 @@ def signs(
     >>> drawn.shape, bool((drawn.abs() == 1).all())
     (torch.Size([1, 2, 3]), True)
     """
-    if len(keys) != operator.lanes:
-        raise BadParameter(f"{len(keys)} keys for {operator.lanes} lanes", "give one a lane")
+    _one_a_lane(operator, keys)
     drawn = [
         torch.randint(0, 2, (count, operator.size), generator=key.torch(), dtype=torch.int8)
         for key in keys
@@ -50,6 +49,28 @@ def signs(
     return (2.0 * torch.stack(drawn) - 1.0).to(operator.like)
 
 
+def normals(
+    operator: Operator, keys: Sequence[Key], count: int
+) -> Float[Tensor, "lane vector parameter"]:
+    """Vectors of independent standard normal numbers, drawn from each lane's key.
+
+    >>> from chymist.instruments.operators import from_matrix
+    >>> normals(from_matrix(torch.eye(3)), [Key("a", "b", 0, "c")], 2).shape
+    torch.Size([1, 2, 3])
+    """
+    _one_a_lane(operator, keys)
+    drawn = [
+        torch.randn(count, operator.size, generator=key.torch(), dtype=torch.float64)
+        for key in keys
+    ]
+    return torch.stack(drawn).to(operator.like)
+
+
 def one_key(seed: int, purpose: str) -> tuple[Key, ...]:
     """Return the key of one network's draws."""
     return (Key("instruments", "curvature", seed, purpose),)
+
+
+def _one_a_lane(operator: Operator, keys: Sequence[Key]) -> None:
+    if len(keys) != operator.lanes:
+        raise BadParameter(f"{len(keys)} keys for {operator.lanes} lanes", "give one a lane")

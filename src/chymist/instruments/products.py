@@ -54,7 +54,7 @@ def by_pieces(
                 total += piece.share * one_piece(product(piece, graph), vectors)
         return total
 
-    return Operator(multiply, objective.lanes, objective.size, objective.like)
+    return Operator(multiply, objective.lanes, objective.size, objective.like, objective.may_lose)
 
 
 def tensor_outputs(outputs: Any) -> Tensor:

@@ -13,7 +13,7 @@ from chymist.instruments.matrices import curvature
 from chymist.instruments.objective import Data, Loss, snapshot_objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator
-from chymist.instruments.probes import Estimate, one_key, signs
+from chymist.instruments.probes import Estimate, normals, one_key, signs
 from chymist.instruments.snapshot import Instrument, Snapshot
 from chymist.keys import Key
 
@@ -133,7 +133,8 @@ def estimated_trace(
         return _exact(operator, lambda rows: rows.diagonal(dim1=1, dim2=2).sum(1))
     before = operator.products
     values = METHODS[method](operator, keys, products)
-    return _estimate(values.mean(1), _standard_error(values), operator.products - before)
+    spent = operator.products - before
+    return _estimate(operator.known(values.mean(1)), operator.known(_standard_error(values)), spent)
 
 
 def estimated_norm(operator: Operator, keys: Sequence[Key], *, products: int = 60) -> Estimate:
@@ -149,7 +150,7 @@ def estimated_norm(operator: Operator, keys: Sequence[Key], *, products: int = 6
     squares = operator(signs(operator, keys, products)).double().square().sum(2)
     norm = squares.mean(1).sqrt()
     error = _standard_error(squares) / (2 * norm).clamp(min=torch.finfo(torch.float64).tiny)
-    return _estimate(norm, error, products)
+    return _estimate(operator.known(norm), operator.known(error), products)
 
 
 def hutchinson(operator: Operator, keys: Sequence[Key], products: int) -> Tensor:
@@ -167,17 +168,18 @@ def hutch_plus_plus(operator: Operator, keys: Sequence[Key], products: int) -> T
     """Values of mean tr A: the trace on a random range of A, exact, and probes of what is left.
 
     A third of the products each: to find the range Q, for tr Q^T A Q, and for probes of
-    (1 - Q Q^T) A (1 - Q Q^T). The standard error is of the probes alone, Q given, as the estimate
-    is unbiased for any Q. Source: Meyer, Musco, Musco, Woodruff (2021), arXiv:2010.09649.
+    (1 - Q Q^T) A (1 - Q Q^T), normal vectors brought to the length they have on average. The
+    standard error is of the probes alone, Q given, as the estimate is unbiased for any Q. Source:
+    Meyer, Musco, Musco, Woodruff (2021), arXiv:2010.09649.
     """
     third = products // 3
-    drawn = signs(operator, keys, 2 * third)
+    drawn = normals(operator, keys, 2 * third)
     found = torch.linalg.qr(operator(drawn[:, :third]).double().mT)[0].mT
     on_range = (found * operator(found).double()).sum((1, 2))
     probes = drawn[:, third:].double()
     probes = probes - (probes @ found.mT) @ found
-    left = (probes * operator(probes).double()).sum(2)
-    values: Tensor = on_range[:, None] + left
+    left = (probes * operator(probes).double()).sum(2) / probes.square().sum(2)
+    values: Tensor = on_range[:, None] + (operator.size - third) * left
     return values
 
 
@@ -185,12 +187,13 @@ def xtrace(operator: Operator, keys: Sequence[Key], products: int) -> Tensor:
     """Values of mean tr A, one a probe: each probes what the range of all the others leaves.
 
     With Y = A Omega = Q R, the range without probe i is Q (1 - s s^T), s the direction of column i
-    of R^-T, so that all values come from half the products for Y and half for A Q. The values are
-    not independent; that their scatter gives the standard error is a rule of thumb, tested here.
+    of R^-T, so that all values come from half the products for Y and half for A Q. Probes are
+    normal; what is left of one is brought to the length it has on average. The values are not
+    independent; that their scatter gives the standard error is a rule of thumb, which holds well.
     Source: Epperly, Tropp, Webber (2024), SIAM J. Matrix Anal. Appl. 45, arXiv:2301.07825.
     """
     half = products // 2
-    drawn = signs(operator, keys, half)
+    drawn = normals(operator, keys, half)
     q, r = torch.linalg.qr(operator(drawn).double().mT)
     inner = q.mT @ operator(q.mT).double().mT
     # A probe that adds nothing to the range leaves R singular: any tiny number stands for zero.
@@ -204,7 +207,8 @@ def xtrace(operator: Operator, keys: Sequence[Key], products: int) -> Tensor:
     u = w - s * (s * w).sum(1, keepdim=True)
     on_range = inner.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) - (s * (inner @ s)).sum(1)
     left = (w * r).sum(1) - 2 * (u * r).sum(1) + (u * (inner @ u)).sum(1)
-    values: Tensor = on_range + left
+    length = drawn.double().square().sum(2) - u.square().sum(1)
+    values: Tensor = on_range + (operator.size - half + 1) * left / length
     return values
 
 
@@ -223,7 +227,7 @@ def _standard_error(values: Tensor) -> Tensor:
 def _exact(operator: Operator, of_matrix: Callable[[Tensor], Tensor]) -> Estimate:
     eye = torch.eye(operator.size, dtype=operator.like.dtype, device=operator.like.device)
     rows = operator(eye.expand(operator.lanes, -1, -1)).double()
-    value = of_matrix(rows)
+    value = operator.known(of_matrix(rows))
     return _estimate(value, torch.zeros_like(value), operator.size)
 
 
