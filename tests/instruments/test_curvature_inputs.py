@@ -207,3 +207,18 @@ def test_measuring_leaves_the_model_as_it_was():
     assert torch.equal(model[0].weight.grad, torch.ones(4, 3))
     assert model[2].weight.grad is None and not model[1].weight.requires_grad
     assert not model.training
+
+
+def test_a_state_that_a_model_keeps_is_not_changed():
+    class Counting(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    model = Counting()
+    assert sharpness(model, LOSS, (X, Y)).converged
+    assert model.calls == 0

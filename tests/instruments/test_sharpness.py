@@ -7,7 +7,7 @@ import xarray as xr
 from sklearn.datasets import load_digits
 from torch import nn
 
-from chymist import instruments
+from chymist import group, instruments
 from chymist.bench import Bench, samples
 from chymist.ensemble import every
 from chymist.models import MLP, gaussian_start
@@ -74,6 +74,22 @@ def test_a_recorded_lane_is_the_network_measured_alone(name):
             np.testing.assert_allclose(end[variable][: options["k"]], expected, rtol=1e-6)
         share = instruments.gradient_alignment(*network, 2, tolerance=1e-10).share
         np.testing.assert_allclose(end.alignment, share, rtol=1e-4)
+
+
+def test_convolutions_are_differentiated_one_lane_after_another(monkeypatch):
+    # Batched double backward through them takes minutes where this takes seconds.
+    asked = []
+    usual = group.stacked_forward
+
+    def spied(*args, one_by_one, **options):
+        asked.append(one_by_one)
+        return usual(*args, one_by_one=one_by_one, **options)
+
+    monkeypatch.setattr(group, "stacked_forward", spied)
+    for build, expected in ((convolutional, True), (two_layers, False)):
+        asked.clear()
+        train(build, [instruments.training_sharpness()], steps=5)
+        assert asked[-1] is expected
 
 
 def test_trace_and_its_standard_error_are_recorded_together():
