@@ -24,8 +24,8 @@ Loss = Callable[[Any, Tensor], Tensor]
 Data = tuple[Any, Tensor]
 """(inputs, targets); inputs are a tensor, or a tuple or a mapping of tensors to call with."""
 
-SMALL = 20_000
-"""Parameters a lane up to which several products at once are faster than one after another."""
+SMALL = 2_000_000
+"""Parameters of all lanes times samples up to which several products at once are faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,10 +180,15 @@ def snapshot_objective(snapshot: Snapshot) -> Objective:
     at a time, dense networks all at once.
     """
     piece = Piece(lambda parameters: snapshot.forward(parameters, snapshot.x), snapshot.losses)
-    return Objective(snapshot.parameters, (piece,), together(snapshot.parameters), may_lose=True)
+    return Objective(
+        snapshot.parameters,
+        (piece,),
+        together(snapshot.parameters, snapshot.x.shape[-2]),
+        may_lose=True,
+    )
 
 
-def together(stacked: Mapping[str, Tensor]) -> bool:
+def together(stacked: Mapping[str, Tensor], samples: int) -> bool:
     """Whether batched double backward pays: never through convolutions, nor for large networks."""
     convolution = any(p.ndim - 1 > 2 for p in stacked.values())
-    return not convolution and sum(p[0].numel() for p in stacked.values()) <= SMALL
+    return not convolution and sum(p.numel() for p in stacked.values()) * samples <= SMALL

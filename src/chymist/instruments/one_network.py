@@ -93,7 +93,7 @@ def objective(
     step = samples_at_once or samples
     pieces = tuple(piece(a, min(a + step, samples)) for a in range(0, samples, step))
     stacked = {n: cast(p).detach()[None] for n, p in trained.items()}
-    made = Objective(stacked, pieces, together(stacked))
+    made = Objective(stacked, pieces, together(stacked, min(step, samples)))
     _still_by_trial(made)
     if len(pieces) > 1:
         _mean(made, piece(0, min(2 * step, samples)))
