@@ -145,8 +145,8 @@ class _Found:
 class _Search:
     """A growing orthonormal basis of each lane, and the operator's projection onto it.
 
-    `basis` (lane, vector, parameter) has been multiplied; `last` is the block to multiply next,
-    orthogonal to it; `coupling` is what the products so far have along `last`.
+    `basis` (lane, vector, parameter) has been multiplied; `rest` is what the products of its last
+    block have outside of it, `gram` that block's scalar products, `scale` what is large in a lane.
     """
 
     def __init__(self, operator: Operator, key: Key, block: int, start: Tensor | None) -> None:
@@ -154,9 +154,9 @@ class _Search:
         lanes, size, like = operator.lanes, operator.size, operator.like
         self.basis = torch.empty(lanes, 0, size, dtype=like.dtype, device=like.device)
         self.projection = torch.empty(lanes, 0, 0, dtype=torch.float64)
-        self.coupling = torch.empty(lanes, 0, 0, dtype=torch.float64)
-        given = self._drawn(self.block) if start is None else start.to(like)[:, : self.block]
-        self.last = self._orthonormal(given, given.norm(dim=2).amax(1))
+        self.rest = self._drawn(self.block) if start is None else start.to(like)[:, : self.block]
+        self.gram = torch.empty(lanes, 0, 0, dtype=torch.float64)
+        self.scale = self.rest.norm(dim=2).amax(1)
 
     @property
     def width(self) -> int:
@@ -169,11 +169,16 @@ class _Search:
         return self.width == self.operator.size
 
     def grow(self) -> None:
-        """Multiply the last block, add it to the basis, and make the next."""
-        image = self.operator(self.last)
-        old, new = self.width, self.last.shape[1]
-        self.basis = torch.cat([self.basis, self.last], dim=1)
-        rest, along = _without(image, self.basis)
+        """Add the next block to the basis, and its products to the projection."""
+        room = self.operator.size - self.width
+        block = self._orthonormal(self.rest[:, :room], self.scale)
+        image = self.operator(block)
+        old, new = self.width, block.shape[1]
+        self.basis = torch.cat([self.basis, block], dim=1)
+        self.rest, along = _without(image, self.basis)
+        wide = self.rest.double()
+        # In the whole space nothing is left but rounding.
+        self.gram = (wide @ wide.mT).cpu() * (new < room)
         projection = torch.zeros(len(image), old + new, old + new, dtype=torch.float64)
         projection[:, :old, :old] = self.projection
         column = along.double().cpu()
@@ -182,21 +187,13 @@ class _Search:
         corner = column[:, :, old:]
         projection[:, old:, old:] = 0.5 * (corner + corner.mT)
         self.projection = projection
-        room = self.operator.size - self.width
-        if room == 0:
-            self.last = rest[:, :0]
-            self.coupling = torch.zeros(len(image), self.width, 0, dtype=torch.float64)
-            return
-        norm = projection.flatten(1).norm(dim=1)
-        self.last = self._orthonormal(rest[:, :room], norm.to(rest))
-        coupling = torch.zeros(len(image), self.width, self.last.shape[1], dtype=torch.float64)
-        coupling[:, old:] = (rest @ self.last.mT).double().cpu()
-        self.coupling = coupling
+        self.scale = projection.flatten(1).norm(dim=1).to(self.rest)
 
     def best(self, k: int, order: Callable[[Tensor], Tensor], tolerance: float) -> _Found:
         """Return the k Ritz pairs at the end, and whether they are good enough."""
         values, rotation = self._ritz(order)
-        residual = (rotation.mT @ self.coupling).norm(dim=-1)
+        last = rotation[:, -self.gram.shape[1] :]
+        residual = (last * (self.gram @ last)).sum(1).clamp(min=0).sqrt()
         wanted, rest = values[:, :k], values[:, k:]
         residuals = residual[:, :k]
         norm = values.abs().amax(1, keepdim=True)
@@ -219,12 +216,11 @@ class _Search:
         return _Found(wanted, residuals, errors, converged, vectors)
 
     def restart(self, keep: int, order: Callable[[Tensor], Tensor]) -> None:
-        """Shrink the basis to its best Ritz vectors, and keep the block that comes next."""
+        """Shrink the basis to its best Ritz vectors, and go on with the same rest."""
         values, rotation = self._ritz(order)
         rotation = rotation[:, :, :keep]
         self.basis = rotation.mT.to(self.basis) @ self.basis
         self.projection = torch.diag_embed(values[:, :keep])
-        self.coupling = rotation.mT @ self.coupling
 
     def _ritz(self, order: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         values, rotation = torch.linalg.eigh(self.projection)
