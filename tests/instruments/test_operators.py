@@ -9,6 +9,7 @@ from torch.func import functional_call
 from chymist.instruments import (
     categorical,
     dense,
+    eigenpairs,
     empirical_fisher,
     gauss_newton,
     gaussian,
@@ -180,6 +181,20 @@ def test_no_more_samples_are_held_than_asked_for():
     seen.clear()
     hessian(found)(torch.ones(1, 2, 12, dtype=F64))
     assert seen == [4] * 17  # one more, to look for functions that lose second derivatives
+
+
+def test_a_graph_that_is_made_anew_is_counted_each_time():
+    case = CASES["tied, squared error"]
+    kept, remade = (hessian(made(case, samples_at_once=n)) for n in (None, 4))
+    for operator, expected in ((kept, 1 + 2 * 5), (remade, 2 + 2 * 5)):
+        operator(torch.ones(1, 3, operator.size, dtype=F64))
+        operator(torch.ones(1, 2, operator.size, dtype=F64))
+        assert operator.products == 5
+        assert operator.gradients == expected
+    before = remade.counts
+    found = eigenpairs(remade, 2)
+    assert found.products == remade.products - before[0] > 0
+    assert found.gradients == 2 * found.products + found.products // 2
 
 
 def test_some_parameters_give_their_block():

@@ -120,7 +120,7 @@ def estimated_density(
         )
     if width is not None and not width > 0:
         raise BadParameter(f"width is {width}", "it must be positive")
-    before = operator.products
+    before = operator.counts
     nodes, weights = _quadrature(operator, signs(operator, keys, probes), steps)
     seen = weights > 0
     top = nodes.masked_fill(~seen, -torch.inf).flatten(1).amax(1)
@@ -136,10 +136,9 @@ def estimated_density(
         away = (grid[:, None, :] - node[:, :, None]) / sigma[:, None, None]
         bells += weight[:, :, None] * torch.exp(-0.5 * away.square())
     bells = bells / (sigma[:, None, None] * math.sqrt(2 * math.pi))
-    spent = operator.products - before
     return Density(
-        grid, bells.mean(1), bells.std(1) / math.sqrt(probes), sigma, spent, 1 + 2 * spent,
-        nodes, weights,
+        grid, bells.mean(1), bells.std(1) / math.sqrt(probes), sigma,
+        operator.products - before[0], operator.gradients_since(before), nodes, weights,
     )  # fmt: skip
 
 

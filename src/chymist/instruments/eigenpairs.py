@@ -97,23 +97,22 @@ def eigenpairs(
     _in_range(operator, k, end, tolerance, block, products)
     key = key or Key("instruments", "eigenpairs", 0, "start")
     search = _Search(operator, key, block if start is None else start.shape[1], start)
-    first = operator.products
+    before = operator.counts
     found: _Found | None = None
     while True:
         search.grow()
         if search.width >= k:
             now = search.best(k, _ORDER[end], tolerance)
             found = now if found is None else found.updated(now)
-            if search.whole or bool(found.done.all()) or operator.products - first >= products:
+            if search.whole or bool(found.done.all()) or operator.products - before[0] >= products:
                 break
         if search.width + search.block > basis:
             # Half of the basis is kept: the wanted vectors and those next to converge.
             search.restart(max(k, (basis - search.block) // 2), _ORDER[end])
-    spent = operator.products - first
     return Eigenpairs(
         operator.known(found.values), operator.known(found.residuals),
         operator.known(found.errors), found.converged & ~operator.lost[:, None],
-        spent, 1 + 2 * spent,
+        operator.products - before[0], operator.gradients_since(before),
         found.vectors[:, :k], found.vectors,
     )  # fmt: skip
 

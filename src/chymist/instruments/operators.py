@@ -24,7 +24,7 @@ class Operator:
 
     `products` counts the vectors multiplied so far in each lane. A product that is not finite is
     refused, or, where lanes may diverge (`may_lose`), taken as zero: `lost` says in which lanes,
-    whose results mean nothing.
+    whose results mean nothing. `remade` says that the graph is made anew for every block.
 
     Raises:
         CannotMeasure: at a product, if vectors have the wrong shape or the result is not finite.
@@ -35,7 +35,9 @@ class Operator:
     size: int
     like: Tensor
     may_lose: bool = False
+    remade: bool = False
     products: int = 0
+    calls: int = 0
     lost: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,6 +52,7 @@ class Operator:
                 f"the operator takes ({self.lanes}, any, {self.size})",
             )
         self.products += vectors.shape[1]
+        self.calls += 1
         made = self.multiply(vectors.to(self.like))
         finite = made.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
@@ -71,8 +74,18 @@ class Operator:
 
     @property
     def gradients(self) -> int:
-        """Gradient evaluations so far: one for the graph, two a product."""
-        return 1 + GRADIENTS_A_PRODUCT * self.products
+        """Gradient evaluations so far: one for the graph, each time it is made; two a product."""
+        return self.gradients_since((0, 0))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Products and calls so far."""
+        return self.products, self.calls
+
+    def gradients_since(self, counts: tuple[int, int]) -> int:
+        """Return the gradient evaluations since then, with one for a graph that is kept."""
+        products, calls = self.products - counts[0], self.calls - counts[1]
+        return (calls if self.remade else 1) + GRADIENTS_A_PRODUCT * products
 
 
 def preconditioned(operator: Operator, diagonal: Float[Tensor, "*lane parameter"]) -> Operator:
@@ -104,7 +117,7 @@ def preconditioned(operator: Operator, diagonal: Float[Tensor, "*lane parameter"
     root = diagonal.to(operator.like).rsqrt().expand(operator.lanes, -1)[:, None]
     return Operator(
         lambda vectors: root * operator.multiply(root * vectors),
-        operator.lanes, operator.size, operator.like, operator.may_lose,
+        operator.lanes, operator.size, operator.like, operator.may_lose, operator.remade,
     )  # fmt: skip
 
 

@@ -54,7 +54,14 @@ def by_pieces(
                 total += piece.share * one_piece(product(piece, graph), vectors)
         return total
 
-    return Operator(multiply, objective.lanes, objective.size, objective.like, objective.may_lose)
+    return Operator(
+        multiply,
+        objective.lanes,
+        objective.size,
+        objective.like,
+        objective.may_lose,
+        remade=kept is None,
+    )
 
 
 def tensor_outputs(outputs: Any) -> Tensor:

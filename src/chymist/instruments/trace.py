@@ -131,10 +131,9 @@ def estimated_trace(
         raise BadParameter(f"products is {products}", "a standard error needs 6 or more")
     if products >= operator.size:
         return _exact(operator, lambda rows: rows.diagonal(dim1=1, dim2=2).sum(1))
-    before = operator.products
+    before = operator.counts
     values = METHODS[method](operator, keys, products)
-    spent = operator.products - before
-    return _estimate(operator.known(values.mean(1)), operator.known(_standard_error(values)), spent)
+    return _estimate(operator, before, values.mean(1), _standard_error(values))
 
 
 def estimated_norm(operator: Operator, keys: Sequence[Key], *, products: int = 60) -> Estimate:
@@ -147,10 +146,11 @@ def estimated_norm(operator: Operator, keys: Sequence[Key], *, products: int = 6
         raise BadParameter(f"products is {products}", "a standard error needs 6 or more")
     if products >= operator.size:
         return _exact(operator, lambda rows: rows.flatten(1).norm(dim=1))
+    before = operator.counts
     squares = operator(signs(operator, keys, products)).double().square().sum(2)
     norm = squares.mean(1).sqrt()
     error = _standard_error(squares) / (2 * norm).clamp(min=torch.finfo(torch.float64).tiny)
-    return _estimate(operator.known(norm), operator.known(error), products)
+    return _estimate(operator, before, norm, error)
 
 
 def hutchinson(operator: Operator, keys: Sequence[Key], products: int) -> Tensor:
@@ -226,10 +226,15 @@ def _standard_error(values: Tensor) -> Tensor:
 
 def _exact(operator: Operator, of_matrix: Callable[[Tensor], Tensor]) -> Estimate:
     eye = torch.eye(operator.size, dtype=operator.like.dtype, device=operator.like.device)
-    rows = operator(eye.expand(operator.lanes, -1, -1)).double()
-    value = operator.known(of_matrix(rows))
-    return _estimate(value, torch.zeros_like(value), operator.size)
+    before = operator.counts
+    value = of_matrix(operator(eye.expand(operator.lanes, -1, -1)).double())
+    return _estimate(operator, before, value, torch.zeros_like(value))
 
 
-def _estimate(value: Tensor, standard_error: Tensor, products: int) -> Estimate:
-    return Estimate(value, standard_error, products, 1 + 2 * products)
+def _estimate(
+    operator: Operator, before: tuple[int, int], value: Tensor, standard_error: Tensor
+) -> Estimate:
+    return Estimate(
+        operator.known(value), operator.known(standard_error),
+        operator.products - before[0], operator.gradients_since(before),
+    )  # fmt: skip
