@@ -12,6 +12,8 @@
     │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
     │   ├── BadInput                  a data file that cannot be used
     │   ├── TooLarge                  networks that do not fit into the memory
+    │   ├── CannotMeasure             a model, loss or data that an instrument cannot measure
+    │   │   └── MovingTarget              a model or loss whose value changes from call to call
     │   └── BadStudy                  a study file that is broken or breaks the contract
     ├── WorkerDied                1   a worker process ended twice in the same chunk
     ├── BadCluster                2   a cluster that does not answer, or differs from the plan
@@ -81,6 +83,14 @@ class BadInput(UsageError):
 
 class TooLarge(UsageError):
     """Networks do not fit into the memory, however they are split."""
+
+
+class CannotMeasure(UsageError):
+    """A model, a loss or data that an instrument cannot measure as they are."""
+
+
+class MovingTarget(CannotMeasure):
+    """A model or a loss whose value changes from one call to the next."""
 
 
 class BadStudy(UsageError):

@@ -6,7 +6,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,9 +92,9 @@ class Group:
         self.diverged_at = torch.full((len(self.rows),), math.nan, dtype=torch.float64)
         self.batches = Batches(task, self.rows, self.x.shape[-2]) if task.batch else None
         self.records: dict[Instrument, list[Tensor]] = {i: [] for i in task.due}
+        self.memory: dict[Any, Any] = {}
         self.schedules = {i: sorted(steps) for i, steps in task.due.items()}
         self.readers: set[Instrument] = set()
-        self.kept: dict[Callable[[Snapshot], Tensor], Tensor] = {}
 
     def _first_parameters(self) -> Tensor:
         return torch.cat(
@@ -103,6 +104,7 @@ class Group:
     def start(self) -> None:
         """Put the parameters back to where the training began."""
         self.flat.copy_(self._first_parameters())
+        self.memory.clear()
 
     def split(self, rows: Tensor) -> dict[str, Tensor]:
         """Return views of rows like `flat` under the parameters' names and in their shapes."""
@@ -118,6 +120,22 @@ class Group:
             training=training,
             one_by_one=self.task.one_by_one,
         )
+
+    @cached_property
+    def twice(self) -> Forward:
+        """A forward pass to differentiate twice, which batched convolutions make ruinously slow."""
+        convolution = any(len(shape) > 2 for shape in self.shapes.values())
+        return stacked_forward(
+            self.task.module,
+            self.x.shape[-1],
+            one_by_one=self.task.one_by_one or convolution,
+        )
+
+    def keys(self, purpose: str) -> list[Key]:
+        """Return every lane's key for a purpose."""
+        lanes = self.task.lanes
+        seeds = np.broadcast_to(np.asarray(lanes.coords["seed"]), lanes.shape).reshape(-1)
+        return [self.task.key(int(seeds[row]), purpose) for row in self.rows]
 
     def place(self, value: xr.DataArray | Tensor) -> Tensor:
         """Lay a value out for this group's lanes; a named array is laid out once."""
@@ -210,7 +228,9 @@ class Group:
             x=self.x,
             y=self.y,
             losses=lambda prediction: self.losses(prediction, self.y),
-            kept=self.kept,
+            forward=lambda parameters, x: self.twice(parameters, self.buffers, x),
+            keys=self.keys,
+            memory=self.memory,
         )
         snapshot.__dict__.update(known)
         for measuring in due:

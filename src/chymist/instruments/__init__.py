@@ -3,7 +3,21 @@
 An instrument may not import `chymist.theory`: a measurement must not know what it ought to find.
 """
 
+from chymist.instruments.density import Density, spectral_density
+from chymist.instruments.directions import (
+    Alignment,
+    directional_curvature,
+    gradient_alignment,
+    training_alignment,
+)
 from chymist.instruments.drift import relative_drift
+from chymist.instruments.eigenpairs import Eigenpairs, eigenpairs
+from chymist.instruments.fisher import (
+    categorical,
+    empirical_fisher,
+    gaussian,
+    monte_carlo_fisher,
+)
 from chymist.instruments.frequency import (
     band_error,
     own_error,
@@ -12,27 +26,63 @@ from chymist.instruments.frequency import (
     spectral_error,
     spectral_peaks,
 )
+from chymist.instruments.gauss_newton import gauss_newton
+from chymist.instruments.hessian import hessian
+from chymist.instruments.inertia import Inertia, inertia
 from chymist.instruments.kernels import empirical_ntk, fourier_diagonal
 from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.objective import Objective
+from chymist.instruments.one_network import objective
+from chymist.instruments.operators import Operator, dense, preconditioned
+from chymist.instruments.probes import Estimate
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
+from chymist.instruments.sharpness import sharpness, training_sharpness
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
+from chymist.instruments.trace import frobenius_norm, trace, training_trace
 
 __all__ = [
+    "Alignment",
+    "Density",
+    "Eigenpairs",
+    "Estimate",
+    "Inertia",
     "Instrument",
+    "Objective",
+    "Operator",
     "Snapshot",
     "area_under",
     "band_error",
+    "categorical",
+    "dense",
+    "directional_curvature",
+    "eigenpairs",
+    "empirical_fisher",
     "empirical_ntk",
     "fourier_diagonal",
+    "frobenius_norm",
+    "gauss_newton",
+    "gaussian",
+    "gradient_alignment",
     "held_out_psnr",
+    "hessian",
+    "inertia",
     "loss",
+    "monte_carlo_fisher",
+    "objective",
     "own_error",
+    "preconditioned",
     "psnr",
     "radial_bands",
     "relative_drift",
     "residual_spectrum",
+    "sharpness",
+    "spectral_density",
     "spectral_error",
     "spectral_peaks",
     "time_to",
+    "trace",
+    "training_alignment",
     "training_psnr",
+    "training_sharpness",
+    "training_trace",
 ]

@@ -12,6 +12,12 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from chymist.keys import Key
+
+
+def _outside_a_training(*_: object) -> Any:
+    raise ValueError("this snapshot was made outside a training, and knows its predictions only")
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -22,6 +28,10 @@ class Snapshot:
     returned as it is, to be shared by all lanes. A named array is laid out once a training, so an
     instrument may call `place` at every step. `read` hands out the parameters: asking is what tells
     a training that an instrument needs them, and one that does not costs it no stop.
+
+    `forward` gives the outputs at other parameters, in a way that can be differentiated twice.
+    `keys` gives each lane's own key for a purpose: lanes of equal seed share one. `memory` is what
+    instruments keep from one measurement of these lanes to the next, under their own names.
     """
 
     step: int
@@ -31,7 +41,9 @@ class Snapshot:
     x: Tensor
     y: Tensor
     losses: Callable[[Tensor], Tensor]
-    kept: dict[Callable[[Snapshot], Tensor], Tensor] = field(default_factory=dict)
+    forward: Callable[[Mapping[str, Tensor], Tensor], Tensor] = _outside_a_training
+    keys: Callable[[str], Sequence[Key]] = _outside_a_training
+    memory: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Mapping[str, Tensor]:
@@ -47,9 +59,10 @@ class Snapshot:
 
         A function is one place to keep: an instrument has its own.
         """
-        if make not in self.kept:
-            self.kept[make] = make(self)
-        return self.kept[make]
+        if make not in self.memory:
+            self.memory[make] = make(self)
+        kept: Tensor = self.memory[make]
+        return kept
 
     @cached_property
     def prediction(self) -> Float[Tensor, "lane sample feature"]:

@@ -1,5 +1,7 @@
-"""Checks that every study must pass; public, so that plug-ins can hold themselves to them."""
+"""Checks that studies and instruments must pass; public, so that plug-ins can hold to them."""
 
+from chymist.testing.instruments import check_instrument
+from chymist.testing.networks import Small, small_networks
 from chymist.testing.studies import check_study
 
-__all__ = ["check_study"]
+__all__ = ["Small", "check_instrument", "check_study", "small_networks"]
