@@ -68,3 +68,16 @@ def test_what_fits_in_no_way_is_refused_in_one_line(monkeypatch, seeds):
 def test_a_machine_with_less_than_the_bound_splits_to_half_of_what_is_free(monkeypatch):
     monkeypatch.setattr(ensembles, "free_memory", lambda: 80_000.0)
     assert train(2**30).path.endswith("to stay below 39.1 KiB")
+
+
+def test_a_container_s_bound_counts(monkeypatch, tmp_path):
+    from chymist import memory
+
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path)
+    unbounded = memory.free()
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("3000\n")
+    (tmp_path / "memory.stat").write_text("anon 2000\ninactive_file 700\n")
+    assert memory.free() == 2700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free() > unbounded / 2

@@ -21,6 +21,7 @@ from chymist.errors import (
     DamagedRun,
     Interrupted,
     RunInUse,
+    TooLarge,
     UnfinishedRun,
     UnknownRun,
 )
@@ -371,3 +372,21 @@ def test_interrupting_is_quick_and_leaves_the_terminal_as_it_was(lab, pair):
     said = " ".join(seen.decode().split())
     assert "0 of 8 chunks are kept (to continue: chymist resume" in said
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+
+
+def test_what_was_sealed_is_kept_when_memory_runs_short_later(lab, pair, monkeypatch):
+    from chymist.lab import session
+
+    compute, done = session.compute, []
+
+    def short(*arguments):
+        done.append(arguments)
+        if len(done) == 3:
+            raise TooLarge("networks need about 9 GiB", "free memory")
+        return compute(*arguments)
+
+    monkeypatch.setattr(session, "compute", short)
+    with pytest.raises(TooLarge, match="2 of 8 chunks are kept .free memory; then: chymist resume"):
+        chymist.run(pair)
+    assert chymist.resume().sealed
+    assert len(done) == 3 + 6

@@ -32,6 +32,7 @@ VERBS = {
     "show": "Show a run's verdicts.",
     "report": "Write a run's report as one HTML file.",
     "export": "Write a run's data and figures for other programs.",
+    "measure": "Measure your own network with the instruments.",
     "new": "Write a study of your own to start from.",
     "cite": "Print BibTeX for a study or a run.",
     "lab": "Check a lab's files, rebuild its index, clear what crashes left.",

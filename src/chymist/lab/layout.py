@@ -9,6 +9,7 @@
     chunks/*.json     the seal of each: digest, size and seconds; without it a chunk does not exist
     early.json        verdicts of the experiments that are all there, while others are not
     verdicts.json     claims and controls, judged
+    maps/*.nc         what was refined: a statistic at scattered points
     figures/*.json    Vega-Lite specifications
     log.jsonl         what happened when
     run.json          manifest: the plan's facts, what came of it, digests of the other files
@@ -28,6 +29,7 @@ FORMAT = 2
 """2: planned, in chunks, the manifest sealed. 1: version 0.1.0."""
 PLAN = "plan.json"
 ROUNDS = "rounds"
+MAPS = "maps"
 MANIFEST = "run.json"
 INPUT = "input.nc"
 EARLY = "early.json"

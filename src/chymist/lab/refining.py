@@ -23,6 +23,7 @@ from chymist.claims import Claim
 from chymist.errors import BadParameter, did_you_mean
 from chymist.lab.chunk import MAP, Chunk
 from chymist.lab.growing import Round
+from chymist.lab.layout import MAPS
 from chymist.study import Experiment, Study
 
 POINTS = 64
@@ -52,7 +53,7 @@ class Refinement:
     @property
     def file(self) -> str:
         """Path of the map inside the run's folder."""
-        return f"maps/{self.claim}.nc"
+        return f"{MAPS}/{self.claim}.nc"
 
     @property
     def figure(self) -> str:

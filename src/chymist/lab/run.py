@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chymist.errors import DamagedRun, UnfinishedRun
 from chymist.lab.chunk import ARMS, FOLDER, Chunk, read_seals
-from chymist.lab.layout import EARLY, MANIFEST, PLAN, VERDICTS, command
+from chymist.lab.layout import EARLY, MANIFEST, MAPS, PLAN, VERDICTS, command
 from chymist.lab.plan import chunks_of, digest, read_plan
 from chymist.lab.seal import check_files, read_json, read_manifest
 
@@ -167,7 +167,7 @@ class Run:
             name: together(self.folder, [(c.place, found[c.data]) for c in parts])
             for name, parts in whole.items()
         }
-        maps = {name: d for name, d in digests.items() if name.startswith("maps/")}
+        maps = {name: d for name, d in digests.items() if name.startswith(f"{MAPS}/")}
         tree |= {f"map/{Path(n).stem}": d for n, d in load(self.folder, maps).items()}
         return xr.DataTree.from_dict(tree)
 

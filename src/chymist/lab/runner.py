@@ -16,6 +16,7 @@ from chymist.errors import (
     DamagedRun,
     Interrupted,
     RunInUse,
+    TooLarge,
     UsageError,
 )
 from chymist.files import clear_aside, refusals, sha256
@@ -25,7 +26,7 @@ from chymist.lab.cluster import chosen
 from chymist.lab.compute import pinned
 from chymist.lab.events import Observer, ignore
 from chymist.lab.lab import Lab
-from chymist.lab.layout import INPUT, MANIFEST, command
+from chymist.lab.layout import INPUT, MANIFEST, MAPS, ROUNDS, command
 from chymist.lab.lock import holds, only_one
 from chymist.lab.plan import chunks_of, read_plan, write_plan
 from chymist.lab.run import Run
@@ -179,8 +180,8 @@ def resume(
                 f"run {folder.name}: {INPUT} is missing or altered", f"again: {plan['command']}"
             )
         clear_aside(folder)
-        clear_aside(folder / FOLDER)
-        clear_aside(folder / "figures")
+        for part in (FOLDER, ROUNDS, MAPS, "figures"):
+            clear_aside(folder / part)
         dropped = _drop_damaged(folder, plan)
         session = Session(folder, plan, study, observe, cluster)
         session.log("resumed")
@@ -201,7 +202,11 @@ def _finished(session: Session, jobs: int, discard: Callable[[], None] = lambda:
             return session.finish(jobs)
     except RunInUse:
         raise
-    except UsageError:
+    except UsageError as error:
+        # Memory may be free later, and what took hours is not thrown away for it.
+        if isinstance(error, TooLarge) and session.seals:
+            hint = f"{error.hint}; then: {again}"
+            raise TooLarge(f"{error.message}; {_kept(session)}", hint) from error
         discard()
         raise
     except KeyboardInterrupt:
