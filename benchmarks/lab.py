@@ -22,8 +22,8 @@ from pathlib import Path
 
 import chymist
 from chymist.lab import Lab
-from chymist.lab.index import COLUMNS
 from chymist.lab.lab import new_id
+from chymist.lab.listed import COLUMNS
 from chymist.lab.seal import seal_manifest
 
 TINY = Path(__file__).parents[1] / "tests" / "studies" / "tiny.py"

@@ -17,8 +17,8 @@ from run_folders import copied, manifest_of, reseal
 import chymist
 from chymist.cli import execute
 from chymist.lab import Lab
-from chymist.lab.index import COLUMNS
 from chymist.lab.lab import new_id
+from chymist.lab.listed import COLUMNS
 from chymist.lab.verify import verify
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.py"

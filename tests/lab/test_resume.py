@@ -386,7 +386,7 @@ def test_what_was_sealed_is_kept_when_memory_runs_short_later(lab, pair, monkeyp
         return compute(*arguments)
 
     monkeypatch.setattr(session, "compute", short)
-    with pytest.raises(TooLarge, match=r"2 of 8 chunks are kept .free memory; then: chymist resume"):
+    with pytest.raises(TooLarge, match=r"2 of 8 chunks are kept .free memory; then: chymist"):
         chymist.run(pair)
     assert chymist.resume().sealed
     assert len(done) == 3 + 6

@@ -15,7 +15,7 @@ from chymist.errors import DamagedRun, UsageError, did_you_mean
 from chymist.lab import Lab, Run
 
 if TYPE_CHECKING:
-    from chymist.lab.index import Listed
+    from chymist.lab.listed import Listed
 
 SHOWN = 50
 """Lines of a table; JSON is for programs, which want all."""
@@ -55,7 +55,7 @@ def runs_(
     json
         Print JSON.
     """
-    from chymist.lab.index import COLUMNS
+    from chymist.lab.listed import COLUMNS
 
     if sort not in COLUMNS:
         raise UsageError(f"cannot sort by {sort}", did_you_mean(sort, COLUMNS))

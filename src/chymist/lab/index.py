@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import re
 import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chymist.errors import DamagedRun, NewerRun
-from chymist.lab.layout import FORMAT, MANIFEST, PLAN
+from chymist.lab.layout import FORMAT
+from chymist.lab.listed import COLUMNS, DAMAGED, NEWER, UNFINISHED, Listed, Stamp, read_line, stamps
 from chymist.lab.mounts import shared_system
-from chymist.lab.seal import read_json, read_manifest
 
 T = TypeVar("T")
 
-ID = re.compile(r"[0-9a-z]{26}")
-UNFINISHED, DAMAGED, NEWER = "unfinished", "damaged", "newer format"
 DESCENDING = ("id", "started", "seconds")
 """Columns that are listed from the largest or latest; the others from A to Z."""
 
@@ -40,24 +35,6 @@ _PATIENCE = 0.5  # seconds to wait for another process before listing without th
 _BATCH = 100  # rows a transaction, so that none takes longer than some milliseconds
 _UNSOUND = {1, 11, 26}  # SQLITE_ERROR (a table is missing), SQLITE_CORRUPT, SQLITE_NOTADB
 
-_Stamp = tuple[str, str, int, int, int]
-"""A run's id, which of its files speaks for it, and that file's times [ns] and size [bytes]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A line of a listing; `verdict` is also unfinished, damaged or newer format; `note` why."""
-
-    id: str
-    study: str = ""
-    verdict: str = ""
-    preset: str = ""
-    started: str = ""
-    seconds: float | None = None
-    note: str = ""
-
-
-COLUMNS = tuple(f.name for f in fields(Listed) if f.name != "note")
 
 _TABLES = (
     "CREATE TABLE runs (id TEXT PRIMARY KEY, study TEXT NOT NULL, verdict TEXT NOT NULL, "
@@ -240,8 +217,8 @@ class Index:
     def _refresh(self, db: sqlite3.Connection) -> None:
         """Bring the index up to date with the folder."""
         # Known first: a run that is known and then not found has gone, whoever noted it.
-        known: set[_Stamp] = set(db.execute("SELECT id, file, mtime, ctime, size FROM runs"))
-        found = _stamps(self.runs)
+        known: set[Stamp] = set(db.execute("SELECT id, file, mtime, ctime, size FROM runs"))
+        found = stamps(self.runs)
         if known == found:
             return
         stale = list(found - known)
@@ -249,7 +226,8 @@ class Index:
         gone = [stamp[:1] for stamp in known if stamp[0] not in here]
         for start in range(0, len(stale), _BATCH):
             some = [
-                (stamp, *_read(self.runs / stamp[0], stamp[1])) for stamp in stale[start:][:_BATCH]
+                (stamp, *read_line(self.runs / stamp[0], stamp[1]))
+                for stamp in stale[start:][:_BATCH]
             ]
             with _writing(db):
                 for (name, *stamp), line, text in some:
@@ -267,102 +245,6 @@ class Index:
             with _writing(db):
                 db.executemany("DELETE FROM runs WHERE id = ?", gone)
                 db.executemany("DELETE FROM manifests WHERE id = ?", gone)
-
-
-def _stamps(runs: Path) -> set[_Stamp]:
-    """Return what tells, without reading it, whether a run's manifest or plan has changed."""
-    try:
-        with os.scandir(runs) as entries:
-            names = [
-                e.name for e in entries if ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
-            ]
-        # Short paths from an open folder: a third less time for ten thousand runs.
-        base = os.open(runs, os.O_RDONLY) if os.stat in os.supports_dir_fd else None
-    except OSError:
-        return set()
-    prefix = f"{runs}/" if base is None else ""
-    found: set[_Stamp] = set()
-    try:
-        for name in names:
-            file = MANIFEST
-            try:
-                at = os.stat(f"{prefix}{name}/{MANIFEST}", dir_fd=base, follow_symlinks=False)
-            except OSError:
-                speaker = _speaker(f"{runs}/{name}")
-                if speaker is None:
-                    continue
-                file = speaker
-                try:
-                    at = os.stat(f"{prefix}{name}/{file}", dir_fd=base, follow_symlinks=False)
-                except OSError:
-                    continue
-            found.add((name, file, at.st_mtime_ns, at.st_ctime_ns, at.st_size))
-    finally:
-        if base is not None:
-            os.close(base)
-    return found
-
-
-def _speaker(folder: str) -> str | None:
-    """Return which file says what a run is: "" if that is lost, None if it is no run yet."""
-    for _ in range(2):  # twice, since they may be written while we look
-        for file in (MANIFEST, PLAN):
-            if os.path.lexists(f"{folder}/{file}"):
-                return file
-        try:
-            with os.scandir(folder) as entries:
-                if not any(e.is_file() and not e.name.startswith(".") for e in entries):
-                    return None
-        except OSError:
-            return None
-    return ""
-
-
-def _read(folder: Path, file: str) -> tuple[Listed, str]:
-    """Read one run's line, and its manifest as text if it is sealed and sound."""
-    if file == PLAN:
-        return _planned(folder), ""
-    try:
-        manifest = read_manifest(folder)
-        line = Listed(
-            id=folder.name,
-            study=_text(folder, manifest.get("study"), "slug"),
-            verdict=_text(folder, manifest, "verdict"),
-            preset=_text(folder, manifest, "preset"),
-            started=_text(folder, manifest, "started"),
-            seconds=_number(folder, manifest, "seconds"),
-        )
-    except NewerRun as error:
-        return Listed(folder.name, verdict=NEWER, note=str(error)), ""
-    except DamagedRun as error:
-        return Listed(folder.name, verdict=DAMAGED, note=str(error)), ""
-    return line, json.dumps(manifest, ensure_ascii=False)
-
-
-def _planned(folder: Path) -> Listed:
-    try:
-        plan = read_json(folder, PLAN)
-        study = plan.get("study")
-        slug = _text(folder, study if isinstance(study, dict) else {"slug": study}, "slug")
-    except DamagedRun as error:
-        return Listed(folder.name, verdict=DAMAGED, note=str(error))
-    preset, started = (str(plan.get(name) or "") for name in ("preset", "started"))
-    return Listed(folder.name, slug, UNFINISHED, preset, started)
-
-
-def _text(folder: Path, record: Any, name: str) -> str:
-    value = record.get(name) if isinstance(record, dict) else None
-    if not isinstance(value, str):
-        raise DamagedRun(f"run {folder.name}: {MANIFEST} states no {name}")
-    return value
-
-
-def _number(folder: Path, record: dict[str, Any], name: str) -> float:
-    value = record.get(name)
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, str | bool) and math.isfinite(number := float(value)):  # type: ignore[arg-type]
-            return number
-    raise DamagedRun(f"run {folder.name}: {MANIFEST} states no {name}")
 
 
 def _create(db: sqlite3.Connection) -> None:

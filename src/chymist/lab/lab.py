@@ -18,7 +18,8 @@ from chymist.lab.layout import MANIFEST, PLAN, default_lab
 from chymist.lab.run import Run, unfinished
 
 if TYPE_CHECKING:
-    from chymist.lab.index import Index, Listed
+    from chymist.lab.index import Index
+    from chymist.lab.listed import Listed
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"[0-9a-z]{26}")
@@ -67,7 +68,7 @@ class Lab:
         """Return a line a run, newest first; opens no data file.
 
         Options: `study` and `verdict` to keep those alone, `sort` (a column of
-        `chymist.lab.index.COLUMNS`), `reverse`, `limit`, `offset` and `within`.
+        `chymist.lab.listed.COLUMNS`), `reverse`, `limit`, `offset` and `within`.
         """
         return self.index.listing(**options)
 
