@@ -11,7 +11,6 @@ Ray trusts whoever reaches it, in both directions: use a cluster of your own.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import socket
@@ -226,11 +225,12 @@ def _imported() -> Any:
     # Whether it is used is nobody else's business.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        return importlib.import_module("ray")
+        import ray
     except ImportError:
         raise BadCluster(
             "executor ray needs Ray, which is not installed", f"pip install '{NEEDS}'"
         ) from None
+    return ray
 
 
 def _reach(address: str) -> None:
