@@ -10,7 +10,11 @@ from chymist.theory import domain
         (lambda v: domain.positive(lr=v), 0.0, "lr must be positive, got 0.0"),
         (lambda v: domain.positive(lr=v), np.inf, "lr must be positive, got inf"),
         (lambda v: domain.at_least(1, depth=v), 0.5, "depth must be at least 1, got 0.5"),
-        (lambda v: domain.between(0, 1, momentum=v), 1.0, r"momentum must lie in \[0, 1\), got 1.0"),
+        (
+            lambda v: domain.between(0, 1, momentum=v),
+            1.0,
+            r"momentum must lie in \[0, 1\), got 1.0",
+        ),
         (lambda v: domain.whole(1, batch=v), 2.5, "batch must be a whole number from 1, got 2.5"),
         (lambda v: domain.finite(bias_variance=v), -np.inf, "bias variance must be finite"),
     ],

@@ -137,7 +137,9 @@ def test_the_frobenius_bound_follows_from_one_step_of_the_loss():
     norm = (mean**2).sum() ** 0.5
     assert grown >= (norm / sgd_stability.frobenius_bound(lr, noise, mu)) ** 2
     without_drift = lr**2 * noise * np.trace(mean @ sigma) / 2 / loss
-    assert (norm / sgd_stability.frobenius_bound(lr, noise, mu)) ** 2 == pytest.approx(without_drift)
+    assert (norm / sgd_stability.frobenius_bound(lr, noise, mu)) ** 2 == pytest.approx(
+        without_drift
+    )
 
 
 def test_almost_sure_growth_and_escape_of_the_published_example():

@@ -8,6 +8,7 @@ arXiv:2306.07850. All in float64.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def nonuniformity_bound(lr: float, noise: float) -> float:
     """
     domain.positive(lr=lr)
     domain.at_least(0, noise=noise)
-    return 1 / (lr * noise**0.5) if noise else float("inf")
+    return 1 / (lr * math.sqrt(noise)) if noise else math.inf
 
 
 def frobenius_bound(lr: float, noise: float, alignment: float = 1.0) -> float:
@@ -72,7 +73,7 @@ def frobenius_bound(lr: float, noise: float, alignment: float = 1.0) -> float:
     20.0
     """
     domain.positive(lr=lr, noise=noise, alignment=alignment)
-    return 1 / (lr * (noise * alignment) ** 0.5)
+    return 1 / (lr * math.sqrt(noise * alignment))
 
 
 def trace_bound(lr: float, noise: float) -> float:
@@ -114,9 +115,7 @@ def rank_one_hessians(
     return hessians
 
 
-def second_moment_radius(
-    hessians: Float[ndarray, "sample p p"], lr: float, noise: float
-) -> float:
+def second_moment_radius(hessians: Float[ndarray, "sample p p"], lr: float, noise: float) -> float:
     """Factor a step, rho_2, by which E w w^T grows in the long run. Unit 1.
 
     Largest eigenvalue of C -> (I - lr H) C (I - lr H) + lr^2 c_B mean_i (H_i - H) C (H_i - H),
@@ -183,11 +182,11 @@ def largest_stable_lr(hessians: Float[ndarray, "sample p p"], noise: float) -> f
     return float(brentq(excess, low, 2 * low, rtol=1e-10)) if low < high else float(high)
 
 
-def lyapunov_exponent(curvatures: Float[ndarray, "sample"], lr: float) -> float:
+def lyapunov_exponent(curvatures: Float[ndarray, " sample"], lr: float) -> float:
     """Almost-sure growth a step, mean_i ln|1 - lr a_i|, in one dimension with batches of one.
 
     Positive: SGD leaves the minimum, from a distance eps to a distance e in about ln(e / eps)
-    divided by it steps. Unit 1/step. Source: Wu, Ma, E (2018), section 2.
+    divided by it steps. Unit 1/step. Source: Wu, Ma, E (2018).
 
     Raises:
         ValueError: lr is not positive.
@@ -201,7 +200,7 @@ def lyapunov_exponent(curvatures: Float[ndarray, "sample"], lr: float) -> float:
 
 
 def escape_time(
-    curvatures: Float[ndarray, "sample"],
+    curvatures: Float[ndarray, " sample"],
     lr: float,
     distance: Float[ndarray, "*shape"] | float,
     edge: float,

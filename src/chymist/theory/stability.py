@@ -121,7 +121,7 @@ def quadratic_path(
     momentum: float = 0.0,
     *,
     lookahead: bool = False,
-) -> Float[ndarray, "step *shape"]:
+) -> Float[ndarray, " step *shape"]:
     """Iterates w_0 = 1, w_1, ..., w_steps on lambda w^2 / 2, the buffer m starting at 0.
 
     Gradient descent, heavy ball or, with `lookahead`, Nesterov's method. Exact to rounding; the
