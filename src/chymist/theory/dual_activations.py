@@ -63,7 +63,7 @@ def leaky_relu(slope: float = 0.0) -> Dual:
 
 
 def erf() -> Dual:
-    """Duals of erf(u): (2/pi) arcsin(2 s/sqrt((1+2q)(1+2q'))), (4/pi)/sqrt((1+2q)(1+2q')-4s^2).
+    """Duals of erf: (2/pi) arcsin(2 s/sqrt((1+2q)(1+2q'))), (4/pi)/sqrt((1+2q)(1+2q')-4s^2).
 
     >>> float(erf().value(0.5, 0.5, 0.5).round(6)), float(erf().slope(0.0, 0.0, 0.0).round(6))
     (0.333333, 1.27324)
