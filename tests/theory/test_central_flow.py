@@ -112,7 +112,7 @@ def test_bad_arguments_are_refused(change, message):
 
 
 def test_bad_shapes_are_refused():
-    with pytest.raises(ValueError, match="must be .k, k. and .k, k, k, k., got"):
+    with pytest.raises(ValueError, match=r"must be .k, k. and .k, k, k, k., got"):
         complementarity(np.eye(2), np.ones((2, 2)))
     with pytest.raises(ValueError, match="room must be finite, got nan"):
         complementarity(np.full((1, 1), np.nan), np.ones((1, 1, 1, 1)))

@@ -41,8 +41,9 @@ def sawtooth(x: Float[ndarray, "*shape"], k: int) -> Float[ndarray, "*shape"]:
 def least_spline_error(k: int, pieces: int) -> float:
     """Least squared error over the variance with which p affine pieces can fit the k-th iterate.
 
-    At least 1 - (p - 1)/2^(k - 1), and 0 from p = 2^k on: a tooth without a kink inside is fitted
-    no better than by its mean, and p - 1 kinks reach as many of the 2^(k-1) teeth. A lower bound.
+    A lower bound, 1 - (p - 1)/2^(k - 1), for continuous fits with p - 1 kinks: a tooth without a
+    kink inside is fitted no better than by its mean, and p - 1 kinks reach as many of the 2^(k-1)
+    teeth. It says nothing beyond them; the error itself is 0 from p = 2^k on.
 
     Raises:
         ValueError: k or pieces is not a count.
