@@ -92,6 +92,8 @@ def test_the_curse_ends_at_no_gain_while_trained_neurons_keep_one():
         lambda: barron.fixed_features_exponent(3, 2),
         lambda: barron.fixed_features_exponent(1, 1),
         lambda: barron.best_exponent(1),
+        lambda: barron.inner_product(np.ones((1, 2)), np.zeros((1, 2))),
+        lambda: barron.fixed_features_exponent(0, 3),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -102,6 +102,7 @@ def test_no_room_needed_no_oscillation():
         ({"steps": -1}, "steps must be a whole number from 0, got -1"),
         ({"substeps": 0}, "substeps must be a whole number from 1, got 0"),
         ({"near": 1.0}, r"near must lie in \[0, 1\), got 1"),
+        ({"near": 0.0}, "near must be positive, got 0"),
         ({"difference": 0.0}, "difference must be positive, got 0"),
     ],
 )
@@ -116,3 +117,5 @@ def test_bad_shapes_are_refused():
         complementarity(np.eye(2), np.ones((2, 2)))
     with pytest.raises(ValueError, match="room must be finite, got nan"):
         complementarity(np.full((1, 1), np.nan), np.ones((1, 1, 1, 1)))
+    with pytest.raises(ValueError, match="effect must be finite, got nan"):
+        complementarity(np.eye(1), np.full((1, 1, 1, 1), np.nan))

@@ -58,6 +58,7 @@ def test_all_neurons_end_on_one_line_and_keep_what_the_flow_conserves():
         lambda: condensation.initial_flow(START, np.zeros(3), 1.0, np.zeros(1)),
         lambda: condensation.initial_flow(START, np.ones(3), np.inf, np.zeros(1)),
         lambda: condensation.initial_flow(START, np.ones(3), 1.0, -np.ones(1)),
+        lambda: condensation.drift(X, Y * np.inf),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -80,6 +80,9 @@ def test_the_end_is_the_target():
         lambda: deep_linear.singular_value(np.array([-1.0]), 1.0, 0.1, 2),
         lambda: deep_linear.singular_value(np.array([1.0]), 1.0, 1.0, 2),
         lambda: deep_linear.singular_value(np.array([1.0]), 1.0, 0.1, 1.5),
+        lambda: deep_linear.singular_value(np.zeros(1), 1.0, 0.1, 1.5),
+        lambda: deep_linear.singular_value(np.array([1.0]), 1.0, 0.0, 2),
+        lambda: deep_linear.singular_value(np.array([1.0]), np.inf, 0.1, 2),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -56,8 +56,22 @@ def test_the_peak_is_at_one_and_ridge_takes_it_away():
         lambda: double_descent.least_norm(1.0, -1.0, 1.0),
         lambda: double_descent.least_norm(1.0, 1.0, np.nan),
         lambda: double_descent.best_ridge(1.0, 0.0, 1.0),
+        lambda: double_descent.best_ridge(0.0, 1.0, 1.0),
+        lambda: double_descent.best_ridge(1.0, 1.0, 0.0),
     ],
 )
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match=r"must .*, got"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: double_descent.best_ridge(0.0, 1.0, 1.0), "^ratio must"),
+        (lambda: double_descent.best_ridge(1.0, 1.0, 0.0), "^noise must"),
+    ],
+)
+def test_the_argument_at_fault_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -99,6 +99,7 @@ def test_the_best_temperature_is_the_least_of_the_sum(samples):
         lambda: gumbel.two_categories(lambda y: y, lambda y: 1.0, np.inf),
         lambda: gumbel.best_temperature(gumbel.Leading(0.0, 1.0), 5),
         lambda: gumbel.best_temperature(gumbel.Leading(1.0, 1.0), 0),
+        lambda: gumbel.best_temperature(gumbel.Leading(1.0, 0.0), 5),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -102,6 +102,7 @@ def test_relu_without_biases_scales_with_its_inputs():
         ({"x": np.zeros((2, 4))}, "must be .* got"),
         ({"x": np.zeros(3)}, "must be .* got"),
         ({"x": np.full((2, 3), np.nan)}, "inputs must be finite, got nan"),
+        ({"other": np.full((2, 3), np.inf)}, "other inputs must be finite, got inf"),
         ({"depth": -1}, "depth must be a whole number from 0, got -1"),
         ({"weight_variance": -1.0}, "weight variance must be at least 0, got -1"),
         ({"bias_variance": -2.0}, "bias variance must be at least 0, got -2"),

@@ -63,6 +63,7 @@ def test_what_the_kernel_cannot_express_is_never_learnt():
         ({"kernel": np.ones((2, 3))}, "must be square, got"),
         ({"kernel": np.array([[1.0, 0.5], [0.0, 1.0]])}, "must be symmetric, got a defect of 0.5"),
         ({"target": np.array([np.nan, 0.0])}, "target must be finite, got nan"),
+        ({"kernel": np.diag([np.nan, 1.0])}, "kernel must be finite, got nan"),
         ({"lr": 0.0}, "lr must be positive, got 0"),
         ({"step": np.array([1.5])}, "step must be a whole number from 0, got 1.5"),
         ({"step": np.array([-1])}, "step must be a whole number from 0, got -1"),

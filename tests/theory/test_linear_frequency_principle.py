@@ -109,6 +109,8 @@ def test_both_parts_of_the_weight_are_equal_at_the_crossover():
         ({"x": np.array([0.0, np.inf])}, "x must be finite, got inf"),
         ({"period": 1.5}, "at most half the period 1.5, got 1.0"),
         ({"time": np.array([-1.0])}, "a time must be at least 0, got -1.0"),
+        ({"y": np.array([0.0, np.nan])}, "y must be finite, got nan"),
+        ({"at": np.array([np.inf])}, "at must be finite, got inf"),
         ({"terms": 0}, "terms must be a whole number from 1, got 0"),
         ({"moments": lfp.Moments(-1.0, 2.0)}, "r3 must be at least 0, got -1"),
         ({"moments": lfp.Moments(0.0, 0.0)}, "sum of moments must be positive, got 0"),
@@ -126,6 +128,12 @@ def test_bad_arguments_are_refused(change, message):
 def test_bad_moments_are_refused():
     with pytest.raises(ValueError, match="amplitude must be positive, got 0"):
         lfp.uniform_moments(1.0, 0.0)
+    with pytest.raises(ValueError, match="weight must be positive, got -1"):
+        lfp.uniform_moments(-1.0, 1.0)
+    with pytest.raises(ValueError, match="dimension must be a whole number from 1, got 0"):
+        lfp.weight(np.ones(1), BOTH, 0)
+    with pytest.raises(ValueError, match="period must be positive, got -1"):
+        lfp.kernel(X, X, BOTH, -1.0)
     with pytest.raises(ValueError, match="a2r must be positive, got 0"):
         lfp.crossover(lfp.Moments(1.0, 0.0))
     with pytest.raises(ValueError, match="frequency must be positive, got 0"):

@@ -120,6 +120,13 @@ def test_the_movement_exponent_of_both_limits():
         lambda: mean_field.flow(drawn((2,)), X, Y * np.nan, np.tanh, tanh_slope, 0.1, 1),
         lambda: mean_field.fluctuation(drawn((1,)), X, np.tanh),
         lambda: mean_field.movement_exponent(0.4),
+        lambda: mean_field.flow(drawn((2,)), X * np.nan, Y, np.tanh, tanh_slope, 0.1, 1),
+        lambda: mean_field.flow(
+            drawn((2,))._replace(a=np.array([1.0, np.inf])), X, Y, np.tanh, tanh_slope, 1, 1
+        ),
+        lambda: mean_field.flow(
+            drawn((2,))._replace(w=np.full((2, 3), np.nan)), X, Y, np.tanh, tanh_slope, 1, 1
+        ),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -67,8 +67,27 @@ def test_steps_to_a_target_sum_up_the_best_steps_of_a_scalar_problem():
         lambda: scale.steps_to_target(np.array([0.0]), 1.0, 1.0),
         lambda: scale.steps_to_target(np.array([1.0]), 0.0, 1.0),
         lambda: scale.examples_to_target(np.array([1.0]), 1.0, -1.0),
+        lambda: scale.noise_scale(np.array([np.nan]), np.eye(1), np.zeros((1, 1)) + 1),
+        lambda: scale.noise_scale(np.array([np.inf]), np.eye(1)),
+        lambda: scale.noise_scale(np.ones(1), np.full((1, 1), np.nan)),
+        lambda: scale.noise_scale(np.ones(1), np.eye(1), np.full((1, 1), np.inf)),
     ],
 )
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match=r"must .*, got"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: scale.noise_scale(np.array([np.inf]), np.eye(1)), "^gradient must"),
+        (
+            lambda: scale.noise_scale(np.ones(1), np.eye(1), np.full((1, 1), np.inf)),
+            "^hessian must",
+        ),
+    ],
+)
+def test_the_argument_at_fault_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -79,6 +79,7 @@ def test_regimes_meet_on_the_boundary():
         lambda: phase.boundary(np.nan),
         lambda: phase.regime(Point(np.inf, 0.0)),
         lambda: phase.movement_exponent(np.nan),
+        lambda: phase.point(1.0, 1.0, 0.0, 10),
     ],
 )
 def test_bad_arguments_are_refused(call):

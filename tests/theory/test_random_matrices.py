@@ -67,6 +67,8 @@ def test_a_sampled_resolvent():
         lambda: law.mass_at_zero(-1.0),
         lambda: law.density(np.ones(1), np.nan),
         lambda: law.stieltjes(0.0, 1.0),
+        lambda: law.stieltjes(-1.0, 0.0),
+        lambda: law.stieltjes(-1.0, 1.0, -1.0),
     ],
 )
 def test_bad_arguments_are_refused(call):

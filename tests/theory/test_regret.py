@@ -142,6 +142,11 @@ def test_linear_decay_loses_the_logarithm():
         lambda: regret.last(np.ones(2), 1.0, np.array([1.0, -1.0])),
         lambda: regret.best_base_step(np.ones(2), 0.0, 1.0),
         lambda: regret.linear_decay(0),
+        lambda: regret.average_on_bounded_domain(np.ones(2), 1.0, 0.0),
+        lambda: regret.average(np.ones(2), 1.0, -1.0),
+        lambda: regret.weighted_average(np.ones(2), 0.0, 1.0),
+        lambda: regret.last_of_falling(np.ones(2), 1.0, 0.0),
+        lambda: regret.best_base_step(np.ones(2), 1.0, 0.0),
     ],
 )
 def test_bad_schedules_are_refused(call):

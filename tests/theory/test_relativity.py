@@ -87,6 +87,12 @@ def test_weak_fields_advance_by_the_small_form():
         lambda: relativity.gyration_frequency(math.nan, 1.0, 1.0),
         lambda: relativity.perihelion_advance(0.0, 1.0),
         lambda: relativity.perihelion_advance(1.0, 1.0, 1.0),
+        lambda: relativity.constant_force(np.ones(1), 1.0, 1.0, -1.0),
+        lambda: relativity.gyration_frequency(1.0, 1.0, 1.0, mass=0.0),
+        lambda: relativity.gyration_frequency(1.0, math.inf, 1.0),
+        lambda: relativity.gyration_frequency(1.0, 1.0, math.nan),
+        lambda: relativity.perihelion_advance(1.0, -1.0),
+        lambda: relativity.perihelion_advance(1.0, 1.0, -2.0),
     ],
 )
 def test_bad_arguments_are_refused(call):

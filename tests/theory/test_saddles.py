@@ -68,6 +68,7 @@ def test_the_committee_loss_is_the_mean_over_gaussian_inputs():
         (lambda: saddles.autoencoder_critical_points(np.array([1.0, 0.0])), "be positive, got 0"),
         (lambda: saddles.committee_loss(np.ones((1, 2)), np.ones((1, 3))), "alike, got"),
         (lambda: saddles.committee_loss(np.full((1, 2), np.nan), np.ones((1, 2))), "got nan"),
+        (lambda: saddles.committee_loss(np.ones((1, 2)), np.full((1, 2), np.inf)), "got inf"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

@@ -184,6 +184,12 @@ def test_a_rectangle_in_one_dimension():
         lambda: sgd_stability.lyapunov_exponent(PAIR, -1.0),
         lambda: sgd_stability.escape_time(PAIR, 0.7, 0.0, 1.0),
         lambda: sgd_stability.escape_time(PAIR, 0.7, 2.0, 1.0),
+        lambda: sgd_stability.sampling_noise(1, 1.5, replacement=True),
+        lambda: sgd_stability.frobenius_bound(0.0, 1.0),
+        lambda: sgd_stability.frobenius_bound(1.0, 0.0),
+        lambda: sgd_stability.trace_bound(0.0, 1.0),
+        lambda: sgd_stability.escape_time(PAIR, 0.7, 0.5, np.inf),
+        lambda: sgd_stability.second_moment_radius(ONE_DIMENSION * np.nan, 1.0, 1.0),
     ],
 )
 def test_what_has_no_meaning_is_refused(call):

@@ -99,8 +99,33 @@ def test_relu_at_two_keeps_variance_and_draws_all_inputs_together():
         lambda: signal.slope(1.0, dual.erf(), -1.0),
         lambda: signal.slope(1.0, dual.erf(), 1.0, 2.0),
         lambda: signal.critical_weight_variance(dual.erf(), 0.0),
+        lambda: signal.variances(1.0, dual.erf(), -1.0, 0.0, 2),
+        lambda: signal.variances(1.0, dual.erf(), 1.0, -0.1, 2),
+        lambda: signal.variance_fixed_point(dual.erf(), 1.0, 0.0, -1.0),
+        lambda: signal.variance_fixed_point(dual.erf(), 1.0, -0.5),
+        lambda: signal.correlations(0.5, -1.0, dual.leaky_relu(), 2.0, 0.0, 1),
+        lambda: signal.correlations(0.5, 1.0, dual.leaky_relu(), 2.0, 0.0, -1),
+        lambda: signal.slope(-1.0, dual.quadratic(), 1.0),
+        lambda: signal.critical_weight_variance(dual.erf(), -0.1),
+        lambda: signal.critical_weight_variance(dual.erf(), 0.1, np.inf),
     ],
 )
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match=r"must .*, got"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: signal.correlations(0.5, -1.0, dual.erf(), 1.0, 0.1, 1), "^variance must"),
+        (
+            lambda: signal.critical_weight_variance(dual.erf(), -0.1),
+            "^bias variance must be positive",
+        ),
+        (lambda: signal.critical_weight_variance(dual.erf(), 0.1, np.inf), "^highest must"),
+    ],
+)
+def test_the_argument_at_fault_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()
