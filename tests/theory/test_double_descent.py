@@ -3,7 +3,7 @@ import pytest
 
 from chymist.theory import double_descent
 
-SIGNAL, NOISE, N = 1.0, 0.25, 200
+SIGNAL, NOISE, N = 1.6, 0.25, 200
 
 
 def risks(ratio, ridge, draws=30):

@@ -125,6 +125,11 @@ def test_bad_arguments_are_refused(change, message):
         lfp.flow(**{**good, **change})
 
 
+def test_data_may_span_half_the_period():
+    x, y = np.array([0.0, 1.0]), np.array([0.2, -0.4])
+    np.testing.assert_allclose(lfp.interpolant(x, y, x, BOTH, 2.0, 500), y, atol=1e-9)
+
+
 def test_bad_moments_are_refused():
     with pytest.raises(ValueError, match="amplitude must be positive, got 0"):
         lfp.uniform_moments(1.0, 0.0)

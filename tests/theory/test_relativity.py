@@ -36,16 +36,17 @@ def test_newton_is_the_limit_at_the_stated_rate():
 
 
 def test_the_gyration_of_a_simulated_charge():
-    momentum, field = 2.0, 1.3
+    momentum, field, mass, c = 2.0, 1.3, 0.6, 3.0
 
     def velocity(_, p):
-        gamma = math.sqrt(1 + p @ p)
-        return field / gamma * np.array([p[1], -p[0]])
+        gamma = math.sqrt(1 + p @ p / (mass * c) ** 2)
+        return field / (gamma * mass) * np.array([p[1], -p[0]])
 
     times = np.array([0.0, 0.5])
     p = solved(velocity, [momentum, 0.0], times)
     turned = -math.atan2(p[1, -1], p[0, -1]) / 0.5
-    assert relativity.gyration_frequency(1.0, field, momentum) == pytest.approx(turned, rel=1e-9)
+    found = relativity.gyration_frequency(1.0, field, momentum, mass, c)
+    assert found == pytest.approx(turned, rel=1e-9)
 
 
 @pytest.mark.parametrize("c", [2.0, 5.0])
