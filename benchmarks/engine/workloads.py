@@ -115,7 +115,7 @@ def workloads() -> list[Workload]:
                  pixels, classes, cross_entropy,
                  2 * 64 * (2 * 64 * 9 * 8 + 3 * (64 * 9 * 8 * 16 + 16 * 64 * 10)),
                  (64 * 64, 72, 16), 64),
-        Workload("W5", "small transformers, minibatches of 32", Transformer, 8, 12,
+        Workload("W5", "small transformers, minibatches of 32", Transformer, 8, 48,
                  pixels, classes, cross_entropy,
                  6 * tokens * (12 * 128**2 + 2 * 16 * 128), (tokens, 128, 128), 32),
     ]  # fmt: skip

@@ -15,8 +15,10 @@ def risks(ratio, ridge, draws=30):
         beta *= (SIGNAL / (beta @ beta)) ** 0.5
         x = generator.normal(size=(N, p))
         y = x @ beta + NOISE**0.5 * generator.normal(size=N)
-        u, s, v = np.linalg.svd(x, full_matrices=False)
-        estimate = v.T @ (s / (s**2 + N * ridge) * (u.T @ y))
+        if p <= N:
+            estimate = np.linalg.solve(x.T @ x + N * ridge * np.eye(p), x.T @ y)
+        else:
+            estimate = x.T @ np.linalg.solve(x @ x.T + N * ridge * np.eye(N), y)
         found.append(((estimate - beta) ** 2).sum())
     return np.mean(found), np.std(found, ddof=1) / draws**0.5
 
