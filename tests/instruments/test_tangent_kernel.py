@@ -104,8 +104,8 @@ def one_number():
 
 
 BUILDS = [
-    *REWRITTEN, *(b for b in VECTORISED if b is not Constant), Convolutional, lambda: Convolutional(dilation=2), Skipping,
-    ChangedInPlace, FoldedBias, Tokens, Lines, wide_picture, one_number,
+    *REWRITTEN, *(b for b in VECTORISED if b is not Constant), Convolutional, Skipping,
+    lambda: Convolutional(dilation=2), ChangedInPlace, FoldedBias, Tokens, Lines, wide_picture, one_number,
 ]  # fmt: skip
 
 

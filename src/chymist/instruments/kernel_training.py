@@ -29,7 +29,8 @@ def predicted_residuals(
     in its parameters, and for wide networks as far as the kernel stays; other losses than squared
     error it does not describe. `kernel` is one of all outputs alike (*lane, sample, sample), the
     trace over the number of outputs, say; one for each, (*lane, output, sample, sample); or the
-    full one (*lane, sample, output, sample, output). The loss's curve is c / 2 times the sum of squares.
+    full one (*lane, sample, output, sample, output). The loss's curve is c / 2 times the sum of
+    squares.
 
     Shapes: a residual for each time, float64; `residual` (*lane, sample) has one output. Unit: the
     outputs'. Cost: an eigenvalue problem in samples (x outputs, if full), cubed. Memory: the
