@@ -23,6 +23,7 @@ from chymist.instruments import (
     training_kernel_drift,
     training_kernel_spectrum,
 )
+from chymist.instruments.training_kernels import _by_lane
 from chymist.models import MLP
 from chymist.solvers import GradientDescent
 from chymist.testing import check_instrument
@@ -255,6 +256,12 @@ def test_some_samples_are_the_first_and_lanes_that_diverge_are_missing():
     np.testing.assert_allclose(few.data.kernel_eigenvalue.isel(step=-1), expected, rtol=1e-9)
     lost = record((training_kernel_spectrum(),), lr=1e200, steps=12).data.kernel_eigenvalue
     assert np.isfinite(lost.sel(step=0)).all() and np.isnan(lost.isel(step=-1)).all()
+
+
+def test_a_kernel_that_is_not_finite_is_missing_and_disturbs_nobody():
+    kernels = torch.stack([torch.eye(3), torch.full((3, 3), math.nan), 2 * torch.eye(3)])
+    found = _by_lane(lambda lane: kernel_spectrum(kernels[lane]).values[0], kernels)
+    assert found[[0, 2]].tolist() == [1, 2] and found[1].isnan()
 
 
 def refused(kind, words, call):
