@@ -29,7 +29,10 @@ from chymist.instruments.frequency import (
 from chymist.instruments.gauss_newton import gauss_newton
 from chymist.instruments.hessian import hessian
 from chymist.instruments.inertia import Inertia, inertia
-from chymist.instruments.kernels import empirical_ntk, fourier_diagonal
+from chymist.instruments.kernel_alignment import KernelDrift, kernel_alignment, kernel_drift
+from chymist.instruments.kernel_spectrum import KernelSpectrum, kernel_spectrum
+from chymist.instruments.kernel_training import predicted_residuals
+from chymist.instruments.kernels import conjugate_kernel, empirical_ntk, fourier_diagonal, ntk
 from chymist.instruments.learning import area_under, time_to
 from chymist.instruments.objective import Objective
 from chymist.instruments.one_network import objective
@@ -39,6 +42,11 @@ from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.sharpness import sharpness, training_sharpness
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
 from chymist.instruments.trace import frobenius_norm, trace, training_trace
+from chymist.instruments.training_kernels import (
+    training_kernel_alignment,
+    training_kernel_drift,
+    training_kernel_spectrum,
+)
 
 __all__ = [
     "Alignment",
@@ -47,12 +55,15 @@ __all__ = [
     "Estimate",
     "Inertia",
     "Instrument",
+    "KernelDrift",
+    "KernelSpectrum",
     "Objective",
     "Operator",
     "Snapshot",
     "area_under",
     "band_error",
     "categorical",
+    "conjugate_kernel",
     "dense",
     "directional_curvature",
     "eigenpairs",
@@ -66,11 +77,16 @@ __all__ = [
     "held_out_psnr",
     "hessian",
     "inertia",
+    "kernel_alignment",
+    "kernel_drift",
+    "kernel_spectrum",
     "loss",
     "monte_carlo_fisher",
+    "ntk",
     "objective",
     "own_error",
     "preconditioned",
+    "predicted_residuals",
     "psnr",
     "radial_bands",
     "relative_drift",
@@ -82,6 +98,9 @@ __all__ = [
     "time_to",
     "trace",
     "training_alignment",
+    "training_kernel_alignment",
+    "training_kernel_drift",
+    "training_kernel_spectrum",
     "training_psnr",
     "training_sharpness",
     "training_trace",
