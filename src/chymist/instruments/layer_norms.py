@@ -134,7 +134,7 @@ def circular_norm(
     flat = weight.reshape(out, inner, -1).permute(2, 0, 1).reshape(moved.shape[0], -1)
     # Of real weights, frequencies of both signs have one norm.
     axes = [range(n) for n in sizes[:-1]] + [range(sizes[-1] // 2 + 1)]
-    frequencies = torch.tensor(list(itertools.product(*axes))) / torch.tensor(sizes)
+    frequencies = torch.tensor(list(itertools.product(*axes))).double() / torch.tensor(sizes)
     largest = 0.0
     for part in torch.split(frequencies.to(weight), AT_ONCE):
         angles = -2 * math.pi * (part @ moved.mT.to(weight))

@@ -136,8 +136,8 @@ def jacobians(made: Networks, iterations: int = 100) -> Float[Tensor, "lane samp
     lanes, samples, count = outputs.shape
     if count <= FEW:
         rows = [
-            torch.autograd.grad(outputs[..., c].sum(), x, retain_graph=True)[0]
-            for c in range(count)
+            torch.autograd.grad(outputs, x, unit.expand_as(outputs), retain_graph=True)[0]
+            for unit in torch.eye(count, dtype=outputs.dtype, device=outputs.device)
         ]
         whole = torch.stack([r.double().reshape(lanes, samples, -1) for r in rows], 2)
         finite = whole.isfinite().flatten(2).all(2)

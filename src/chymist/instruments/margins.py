@@ -112,7 +112,7 @@ def classified(model: nn.Module, data: Data, **options: Any) -> Networks:
     """Make one model and data (x, y) lanes with targets; see `network`."""
     if not isinstance(data, tuple | list) or len(data) != 2 or not isinstance(data[1], Tensor):
         raise CannotMeasure("the data are not a pair of tensors", "give (x, y)")
-    return network(model, *data, **options)
+    return network(model, *data, flat=False, **options)
 
 
 def normalised(

@@ -103,7 +103,7 @@ def stationarity(made: Networks, tolerance: float = 0.05) -> Stationarity:
     active = (q <= (1 + tolerance) * smallest[:, None]) & separated[:, None]
     weights = torch.cat([w.detach().double().flatten(1) for w in leaves], 1).cpu()
     columns = torch.nonzero(active.any(0)).flatten().tolist()
-    slopes = torch.stack([_slope(every[:, c], leaves) for c in columns], 1) if columns else None
+    slopes = torch.stack([_slope(every, c, leaves) for c in columns], 1) if columns else None
     multipliers = torch.zeros_like(q)
     residual = torch.full_like(smallest, torch.nan)
     for lane in torch.nonzero(separated).flatten().tolist():
@@ -133,8 +133,11 @@ def _allowed(tolerance: float) -> None:
         raise BadParameter(f"tolerance is {tolerance}", "0 or more")
 
 
-def _slope(margin: Tensor, leaves: tuple[Tensor, ...]) -> Tensor:
-    slopes = torch.autograd.grad(margin.sum(), leaves, retain_graph=True, allow_unused=True)
+def _slope(margins: Tensor, column: int, leaves: tuple[Tensor, ...]) -> Tensor:
+    """Return every lane's gradient (lane, parameter) of one margin."""
+    one = torch.zeros_like(margins)
+    one[:, column] = 1
+    slopes = torch.autograd.grad(margins, leaves, one, retain_graph=True, allow_unused=True)
     parts = [
         (torch.zeros_like(w) if s is None else s).double().flatten(1)
         for s, w in zip(slopes, leaves, strict=True)

@@ -67,11 +67,14 @@ class Networks:
             return leaves, self.forward(dict(zip(self.parameters, leaves, strict=True)), x)
 
 
-def network(model: nn.Module, x: Tensor, y: Tensor | None = None, **options: Any) -> Networks:
+def network(
+    model: nn.Module, x: Tensor, y: Tensor | None = None, *, flat: bool = True, **options: Any
+) -> Networks:
     """Make one model a function of its parameters and inputs: one lane.
 
     Checked as `objective` checks it, with whose options (`only`, `dtype`). Parameters with
-    requires_grad False are constants. Cost: two forward passes of checks.
+    requires_grad False are constants. With `flat` the
+    outputs of a sample may have any shape, and are laid out as a row. Cost: two forward passes of checks.
 
     Raises:
         CannotMeasure: x is not a tensor, an output not a row a sample; see `objective`.
@@ -86,7 +89,7 @@ def network(model: nn.Module, x: Tensor, y: Tensor | None = None, **options: Any
     goal = torch.zeros(len(x) if x.ndim else 0, device=x.device, dtype=torch.int8)
 
     def checked(out: Any, target: Tensor) -> Tensor:
-        return _rows(out, len(target)).double().mean()
+        return _rows(out, len(target), flat).double().mean()
 
     made: Objective = objective(model, checked, (x, goal if y is None else y), **options)
     dtype = made.like.dtype
@@ -102,7 +105,9 @@ def network(model: nn.Module, x: Tensor, y: Tensor | None = None, **options: Any
         buffers = {n: t.clone() for n, t in rest.items()}
         # The fast kernels of attention have no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            return _rows(functional_call(model, {**own, **buffers}, (inputs,)), len(inputs))[None]
+            return _rows(functional_call(model, {**own, **buffers}, (inputs,)), len(inputs), flat)[
+                None
+            ]
 
     inputs = x.to(dtype) if x.is_floating_point() else x
     return Networks(made.parameters, inputs, goal if y is None else y, forward)
@@ -113,10 +118,15 @@ def snapshot_networks(snapshot: Snapshot) -> Networks:
     return Networks(snapshot.parameters, snapshot.x, snapshot.y, snapshot.forward, may_lose=True)
 
 
-def _rows(out: Any, samples: int) -> Tensor:
-    if not isinstance(out, Tensor) or out.ndim not in (1, 2) or len(out) != samples:
+def _rows(out: Any, samples: int, flat: bool) -> Tensor:
+    if (
+        not isinstance(out, Tensor)
+        or out.ndim < 1
+        or len(out) != samples
+        or (out.ndim > 2 and not flat)
+    ):
         found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise CannotMeasure(
             f"the model's output is {found}", f"a row of numbers for each of {samples} samples"
         )
-    return out[:, None] if out.ndim == 1 else out
+    return out.reshape(samples, -1)

@@ -102,8 +102,8 @@ def barron_norm(model: nn.Module, x: Tensor, *, inner: int = 1, **options: Any) 
     Of f(x) = sum_k a_k relu(<b_k, x> + c_k): |b_k| is the l1 or (`inner` 2) l2 norm of neuron k's
     input weights, c_k its bias, |a_k| the l2 norm over outputs; the output's bias does not count.
     No factor 1/m: a network written as a mean over m neurons has it in a_k. An upper bound of the
-    function's own Barron norm, the least over all networks for it. Shape: a number, float64. Unit: of the
-    weights squared. `options` go to `network`. Cost: two forward passes of checks. Memory: the
+    function's own Barron norm, the least over all networks for it. Shape: a number, float64. Unit:
+    of the weights squared. `options` go to `network`. Cost: two forward passes. Memory: the
     weights. Error: rounding. Source: E, Ma, Wu (2019), arXiv:1906.08039.
 
     Raises:
