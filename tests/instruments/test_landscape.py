@@ -168,12 +168,12 @@ def test_ends_that_do_not_fit_are_refused():
     given = (case.model, case.loss, case.data)
     with pytest.raises(CannotMeasure, match="are the same"):
         instruments.loss_barrier(*given, copy.deepcopy(case.model))
-    with pytest.raises(CannotMeasure, match="lacks 0.weight"):
+    with pytest.raises(CannotMeasure, match=r"lacks 0\.weight"):
         instruments.loss_barrier(*given, {})
     with pytest.raises(CannotMeasure, match=r"has shape \(7, 3\) at 0.weight"):
         state = {**case.model.state_dict(), "0.weight": draw(7, 3)}
         instruments.loss_barrier(*given, state)
-    with pytest.raises(CannotMeasure, match="0.bias is not finite"):
+    with pytest.raises(CannotMeasure, match=r"0\.bias is not finite"):
         state = {**case.model.state_dict(), "0.bias": torch.full((6,), torch.nan)}
         instruments.loss_barrier(*given, state)
     with pytest.raises(BadParameter, match="points is 2"):

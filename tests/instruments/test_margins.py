@@ -1,5 +1,6 @@
 """Margins, homogeneity, and the conditions of the max-margin problem."""
 
+import itertools
 import math
 
 import numpy as np
@@ -26,7 +27,7 @@ def draw(*shape, seed=0):
 def relu_net(sizes, seed=0, bias=False):
     """A ReLU network without biases (or with one in each layer), with normal weights."""
     layers = []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
         layers += [nn.Linear(a, b, bias=bias).double(), nn.ReLU()]
         with torch.no_grad():
             for j, p in enumerate(layers[-2].parameters()):
@@ -80,7 +81,7 @@ def test_what_is_no_class_is_refused(outputs, y, said):
 def test_other_bad_input_is_refused_in_a_line():
     net = nn.Linear(3, 2).double()
     y = torch.tensor([0, 1])
-    with pytest.raises(CannotMeasure, match="the input x is torch.float32"):
+    with pytest.raises(CannotMeasure, match=r"the input x is torch\.float32"):
         instruments.margins(net, (draw(2, 3).float(), y))
     with pytest.raises(CannotMeasure, match="parameter weight has 1 of 6 values"):
         broken = nn.Linear(3, 2).double()

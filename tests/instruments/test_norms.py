@@ -218,7 +218,7 @@ def test_margin_norms_by_their_formulas():
     path = float((w[1].square() @ w[0].square()).sum())
     assert found.path == pytest.approx(path / g**2)
     assert instruments.margin_norms(net, (x, y.roll(1)), quantile=0).spectral == math.inf
-    with pytest.raises(CannotMeasure, match="no 0.weight of shape"):
+    with pytest.raises(CannotMeasure, match=r"no 0\.weight of shape"):
         instruments.margin_norms(net, (x, y), start={})
 
 

@@ -73,8 +73,8 @@ def network(
     """Make one model a function of its parameters and inputs: one lane.
 
     Checked as `objective` checks it, with whose options (`only`, `dtype`). Parameters with
-    requires_grad False are constants. With `flat` the
-    outputs of a sample may have any shape, and are laid out as a row. Cost: two forward passes of checks.
+    requires_grad False are constants. With `flat` the outputs of a sample may have any shape, and
+    are laid out as a row. Cost: two forward passes of checks.
 
     Raises:
         CannotMeasure: x is not a tensor, an output not a row a sample; see `objective`.

@@ -95,7 +95,12 @@ def check_instrument(
         failures = [
             *_documented(told),
             *_checked(
-                Measured(measure, read), referee, recorded, degree, tolerance, stochastic,
+                Measured(measure, read),
+                referee,
+                recorded,
+                degree,
+                tolerance,
+                stochastic,
                 small_networks() if cases is None else cases,
             ),  # fmt: skip
         ]
