@@ -159,8 +159,9 @@ def test_a_barrier_by_a_fine_grid_and_from_both_ends():
 def test_a_convex_loss_has_no_barrier():
     net, other = nn.Linear(3, 2).double(), nn.Linear(3, 2).double()
     data = (draw(9, 3), draw(9, 2, seed=1))
-    found = instruments.loss_barrier(net, half_squared_error, data, other.state_dict())
-    assert float(found.height) == 0.0
+    for a, b in ((net, other), (other, net)):
+        found = instruments.loss_barrier(a, half_squared_error, data, b.state_dict())
+        assert float(found.height) == 0.0 and found.losses[0] != found.losses[-1]
 
 
 def test_ends_that_do_not_fit_are_refused():

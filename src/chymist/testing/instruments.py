@@ -102,7 +102,7 @@ def check_instrument(
                 tolerance,
                 stochastic,
                 small_networks() if cases is None else cases,
-            ),  # fmt: skip
+            ),
         ]
     finally:
         torch.set_num_threads(threads)
