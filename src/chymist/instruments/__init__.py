@@ -3,6 +3,8 @@
 An instrument may not import `chymist.theory`: a measurement must not know what it ought to find.
 """
 
+from chymist.instruments.activation_regions import lipschitz_exact
+from chymist.instruments.barriers import Barrier, loss_barrier
 from chymist.instruments.density import Density, spectral_density
 from chymist.instruments.directions import (
     Alignment,
@@ -28,18 +30,37 @@ from chymist.instruments.frequency import (
 )
 from chymist.instruments.gauss_newton import gauss_newton
 from chymist.instruments.hessian import hessian
+from chymist.instruments.homogeneity import Homogeneity, homogeneity, training_homogeneity
 from chymist.instruments.inertia import Inertia, inertia
 from chymist.instruments.kernel_alignment import KernelDrift, kernel_alignment, kernel_drift
 from chymist.instruments.kernel_spectrum import KernelSpectrum, kernel_spectrum
 from chymist.instruments.kernel_training import predicted_residuals
 from chymist.instruments.kernels import conjugate_kernel, empirical_ntk, fourier_diagonal, ntk
+from chymist.instruments.layer_norms import LayerNorms, layer_norms, training_norms
 from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.lipschitz import (
+    jacobian_norms,
+    lipschitz_lower,
+    lipschitz_upper,
+    training_lipschitz,
+)
+from chymist.instruments.margin_norms import MarginNorms, margin_norms
+from chymist.instruments.margins import margins, normalised_margin, training_margin
+from chymist.instruments.matching import Matching, weight_matching
+from chymist.instruments.max_margin import (
+    Stationarity,
+    max_margin_stationarity,
+    training_stationarity,
+)
 from chymist.instruments.objective import Objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator, dense, preconditioned
+from chymist.instruments.outliers import Outliers, hessian_outliers, outliers
+from chymist.instruments.path_norms import barron_norm, path_norm, training_path_norm
 from chymist.instruments.probes import Estimate
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.sharpness import sharpness, training_sharpness
+from chymist.instruments.slices import Slice, loss_slice, training_slice
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
 from chymist.instruments.trace import frobenius_norm, trace, training_trace
 from chymist.instruments.training_kernels import (
@@ -50,18 +71,27 @@ from chymist.instruments.training_kernels import (
 
 __all__ = [
     "Alignment",
+    "Barrier",
     "Density",
     "Eigenpairs",
     "Estimate",
+    "Homogeneity",
     "Inertia",
     "Instrument",
     "KernelDrift",
     "KernelSpectrum",
+    "LayerNorms",
+    "MarginNorms",
+    "Matching",
     "Objective",
     "Operator",
+    "Outliers",
+    "Slice",
     "Snapshot",
+    "Stationarity",
     "area_under",
     "band_error",
+    "barron_norm",
     "categorical",
     "conjugate_kernel",
     "dense",
@@ -76,15 +106,30 @@ __all__ = [
     "gradient_alignment",
     "held_out_psnr",
     "hessian",
+    "hessian_outliers",
+    "homogeneity",
     "inertia",
+    "jacobian_norms",
     "kernel_alignment",
     "kernel_drift",
     "kernel_spectrum",
+    "layer_norms",
+    "lipschitz_exact",
+    "lipschitz_lower",
+    "lipschitz_upper",
     "loss",
+    "loss_barrier",
+    "loss_slice",
+    "margin_norms",
+    "margins",
+    "max_margin_stationarity",
     "monte_carlo_fisher",
+    "normalised_margin",
     "ntk",
     "objective",
+    "outliers",
     "own_error",
+    "path_norm",
     "preconditioned",
     "predicted_residuals",
     "psnr",
@@ -98,10 +143,18 @@ __all__ = [
     "time_to",
     "trace",
     "training_alignment",
+    "training_homogeneity",
     "training_kernel_alignment",
     "training_kernel_drift",
     "training_kernel_spectrum",
+    "training_lipschitz",
+    "training_margin",
+    "training_norms",
+    "training_path_norm",
     "training_psnr",
     "training_sharpness",
+    "training_slice",
+    "training_stationarity",
     "training_trace",
+    "weight_matching",
 ]

@@ -6,7 +6,7 @@ import copy
 import doctest
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -60,6 +60,7 @@ def check_instrument(
     stochastic: bool = False,
     read: Callable[[Any], Any] = values,
     documented: Callable[..., Any] | None = None,
+    cases: Sequence[Small] | None = None,
 ) -> None:
     """Hold an instrument `measure(model, loss, (x, y))` to the contract of instruments.
 
@@ -79,7 +80,8 @@ def check_instrument(
     - if `recorded` measures the same in a training: each lane agrees with `measure`, to a hundred
       times the tolerance, and does not feel the others.
 
-    `documented` has the docstring, if `measure` has none.
+    `documented` has the docstring, if `measure` has none. `cases` are the networks to measure in
+    place of `small_networks()`, where an instrument is not of all of them.
 
     Raises:
         AssertionError: lists every check that failed.
@@ -92,7 +94,15 @@ def check_instrument(
     try:
         failures = [
             *_documented(told),
-            *_checked(Measured(measure, read), referee, recorded, degree, tolerance, stochastic),
+            *_checked(
+                Measured(measure, read),
+                referee,
+                recorded,
+                degree,
+                tolerance,
+                stochastic,
+                small_networks() if cases is None else cases,
+            ),
         ]
     finally:
         torch.set_num_threads(threads)
@@ -106,9 +116,10 @@ def _checked(
     degree: float | None,
     tolerance: float,
     stochastic: bool,
+    cases: Sequence[Small],
 ) -> list[str]:
     failures: list[str] = []
-    for case in small_networks():
+    for case in cases:
         try:
             failures += [f"{case.name}: {text}" for text in _numbers(
                 measured, case, referee, degree, tolerance, stochastic
