@@ -94,14 +94,14 @@ class Watched(TorchFunctionMode):
         return None
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor) -> Use | None:
-        whole = self._fits(weight, lambda shape: shape[1:]) and self._whole_bias(bias)
+        whole = self._fits(weight, range(1, weight.ndim + 1)) and self._whole_bias(bias)
         if not whole or x.ndim < 2 or len(x) != self.samples:
             return None
         inputs = x.detach().reshape(1, self.samples, -1, x.shape[-1])
         return self._noted(weight, bias, inputs, x, made)
 
     def _stacked(self, x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor) -> Use | None:
-        turned = self._fits(weight, lambda shape: (shape[0], shape[2], shape[1]))
+        turned = self._fits(weight, (0, 2, 1))
         if not turned or not self._whole_bias(bias) or x.shape[1] != self.samples:
             return None
         return self._noted(weight, bias, x.detach()[:, :, None], x, made)
@@ -109,7 +109,7 @@ class Watched(TorchFunctionMode):
     def _convolution(self, func: Any, given: list[Any], made: Tensor) -> Use | None:
         x, weight, bias, stride, padding, dilation, groups = given
         dims = weight.ndim - 2
-        if not self._fits(weight, lambda shape: shape[1:]) or not self._whole_bias(bias):
+        if not self._fits(weight, range(1, weight.ndim + 1)) or not self._whole_bias(bias):
             return None
         if groups not in (None, 1) or isinstance(padding, str):
             return None
@@ -122,9 +122,15 @@ class Watched(TorchFunctionMode):
         patches = functional.unfold(picture, kernel, **sizes)  # type: ignore[arg-type]
         return self._noted(weight, bias, patches.mT[None], x, made, convolution=True)
 
-    def _fits(self, weight: Tensor, shaped: Any) -> bool:
+    def _fits(self, weight: Tensor, dims: Sequence[int]) -> bool:
+        """Whether a weight is a whole parameter, its dimensions in this order."""
         name = self.name(weight)
-        return name is None or tuple(weight.shape) == tuple(shaped(self.leaves[name].shape))
+        if name is None:
+            return True
+        shape, stride = self.leaves[name].shape, self.leaves[name].stride()
+        same = max(dims) < len(shape) and tuple(weight.shape) == tuple(shape[d] for d in dims)
+        # Strides tell a square matrix from its transpose.
+        return same and weight.stride() == tuple(stride[d] for d in dims)
 
     def _whole_bias(self, bias: Tensor | None) -> bool:
         name = self.name(bias)

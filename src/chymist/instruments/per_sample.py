@@ -1,7 +1,7 @@
 """Gradients of single samples, of one network or of the lanes of a training, in bounded memory.
 
 Sample i's gradient is that of the loss of a batch that holds it alone. Weights of linear layers and
-of convolutions are known by their factors from one forward pass and one backward pass to the layers'
+of convolutions are known by their factors, from one forward pass and a backward pass to the layers'
 outputs; whatever else there is (norms' gains, attention's joined weights, layers vectorised by
 `torch.vmap`) is differentiated sample by sample, in blocks. Which way a parameter goes is found by
 watching the forward pass, and held against the gradient of one sample taken alone.
@@ -115,11 +115,8 @@ class Sampler:
 
     def __call__(self, data: Data) -> PerSample:
         """Take the gradients of single samples of a batch (x, y) at the model's parameters."""
-        x, y = (
-            tree_map(self._cast, tuple(data[0]) if isinstance(data[0], list) else data[0]),
-            data[1],
-        )
-        y = self._cast(y)
+        x, y = tree_map(self._cast, tuple(data))
+        x = tuple(x) if isinstance(x, list) else x
         states = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
         stacked = {n: self._cast(states[n].detach())[None] for n in self.names}
         rest = {n: self._cast(t.detach()) for n, t in states.items() if n not in stacked}
@@ -199,9 +196,10 @@ def _per_sample(
         out = forward(leaves, x)
     with torch.enable_grad():
         losses = each(out)
+        total = losses.sum()
     uses = [use for use in watched.uses if use.outputs.requires_grad]
     wanted = [out, *(use.outputs for use in uses)]
-    slope, *slopes = torch.autograd.grad(losses.sum(), wanted, materialize_grads=True)
+    slope, *slopes = torch.autograd.grad(total, wanted, materialize_grads=True)
     names = _structured(leaves, watched, uses)
     parts = {n: _part(n, uses, slopes, leaves[n]) for n in names}
     alone = _Alone({n: p.detach() for n, p in parameters.items()}, forward, x, slope, along)

@@ -22,9 +22,9 @@ def effective_rank(
     """Effective rank of a matrix: how many singular values it has, each counted by its size.
 
     With p_i = sigma_i / sum_j sigma_j: "entropy" is exp(-sum p_i ln p_i); with squares, "stable" is
-    sum sigma_i^2 / sigma_1^2, and "participation" (sum sigma_i^2)^2 / sum sigma_i^4. All lie between
-    1 and the rank, and do not change if the matrix is scaled, turned or transposed. NaN for a matrix
-    of zeros, or one that is not finite.
+    sum sigma_i^2 / sigma_1^2, and "participation" (sum sigma_i^2)^2 / sum sigma_i^4. All lie
+    between 1 and the rank, and do not change if the matrix is scaled, turned or transposed. NaN for
+    a matrix of zeros, or one that is not finite.
 
     Shape: (*lane,), float64. Unit: 1. Cost: one singular value decomposition. Memory: the matrix in
     double precision. Error: rounding. Sources: Roy and Vetterli (2007), EUSIPCO; Rudelson and
@@ -62,8 +62,8 @@ def feature_rank(
 ) -> Tensor:
     """Effective rank of a layer's outputs, the matrix (sample, feature): see `effective_rank`.
 
-    With `centred` the mean over samples is taken out first. Shape: a number, float64. Unit: 1. Cost:
-    one forward pass, one singular value decomposition. Memory: the features. Error: rounding.
+    With `centred` the mean over samples is taken out first. Shape: a number, float64. Unit: 1.
+    Cost: one forward pass, one singular value decomposition. Memory: the features. Error: rounding.
     Source: as there; of features Huh et al. (2023), arXiv:2103.10427.
 
     Raises:

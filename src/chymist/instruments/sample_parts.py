@@ -33,7 +33,7 @@ class SamplePart(ABC):
         """Return some samples' gradients."""
 
     def blocks(self) -> Iterator[tuple[int, Float[Tensor, "lane sample entry"]]]:
-        """Yield the gradients in blocks of samples of at most `BLOCK` numbers, each with its first."""
+        """Yield blocks of samples of at most `BLOCK` numbers, each with its first sample."""
         step = max(1, BLOCK // max(1, self.lanes * self.size))
         for first in range(0, self.samples, step):
             yield first, self.rows(first, min(first + step, self.samples))

@@ -1,4 +1,4 @@
-"""How heavy the tail of gradient noise is: two estimates that should agree before one is believed."""
+"""How heavy the tail of gradient noise is: an estimate, and one that says whether it holds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from chymist.instruments.per_sample import samples_of
 class Tail:
     """The index of a tail P(X > x) ~ x^-alpha, from the k largest values.
 
-    `alpha` is Hill's estimate, with its standard error. `shape` is the moment estimate of 1 / alpha,
-    which may be zero or negative, as it is for a Gaussian or a bounded tail: Hill's then means
-    nothing, and `heavy` is False. It is True where `shape` is above zero by two standard errors.
+    `alpha` is Hill's estimate, with its standard error. `shape` is the moment estimate of 1 /
+    alpha, which may be zero or negative, as it is for a Gaussian or a bounded tail: Hill's then
+    means nothing, and `heavy` is False. It is True where `shape` is above zero by two standard
+    errors.
     """
 
     alpha: float
@@ -53,6 +54,7 @@ def tail_index(values: Float[Tensor, " sample"], k: int | None = None) -> Tail:
         BadParameter: k is not between 5 and the number of values less one.
         CannotMeasure: values are not finite, or the k + 1 largest are not positive, or are equal.
 
+    >>> import torch
     >>> n = torch.arange(1, 10001, dtype=torch.float64)
     >>> pareto = (n / 10001) ** (-1 / 2)  # P(X > x) = x^-2
     >>> found = tail_index(pareto, 1000)
@@ -94,6 +96,7 @@ def gradient_tail(
         BadParameter: k is not between 5 and the number of samples less one.
         CannotMeasure: all gradients are equal; see `objective`.
 
+    >>> import torch
     >>> x, line = torch.linspace(1, 2, 50)[:, None], nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.zeros_(line.weight)
     >>> half = lambda out, y: 0.5 * (out - y).square().mean()
