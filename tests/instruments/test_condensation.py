@@ -192,6 +192,7 @@ def test_a_rank_is_that_of_a_projection_and_does_not_feel_scale_or_rotation(kind
     together = instruments.effective_rank(lanes, kind)
     torch.testing.assert_close(together[0], found)
     assert together[1].isnan() and 1 < together[2] < 5
+    assert instruments.effective_rank(matrix * torch.nan, kind).isnan()
 
 
 def test_ranks_of_known_spectra():
@@ -257,7 +258,7 @@ def test_modules_give_their_names_and_pictures_their_channels():
         net[1].weight.zero_()
         net[1].bias.copy_(torch.tensor([1.0, -1.0, 0.0]))
         net[4].weight.zero_()
-        net[4].bias.copy_(torch.tensor([9.0, 0.0]))
+        net[4].bias.copy_(torch.tensor([-9.0, 0.0]))
     before = copy.deepcopy(net.state_dict())
     found = instruments.activity(net, torch.ones(5, 4))
     assert found["2"].off.tolist() == [0.0, 1.0, 1.0]

@@ -283,6 +283,12 @@ def test_two_batches_find_the_noise_scale_and_the_mean_of_ratios_does_not():
     assert abs(float(ratios.mean()) / truth - 1) > 0.2
 
 
+def test_two_batches_solve_their_two_equations():
+    # ||G||^2 = 3 and tr Sigma = 8: 3 + 8 / 4 = 5 and 3 + 8 / 16 = 3.5.
+    found = instruments.two_batch_noise_scale(4, 16, torch.full((2,), 5.0), torch.full((2,), 3.5))
+    assert float(found.trace) == pytest.approx(8) and float(found.squared_gradient) == 3
+
+
 def test_correlated_steps_widen_the_error():
     draw = torch.Generator().manual_seed(0)
     steps = torch.randn(2, 40, generator=draw, dtype=F64)
