@@ -37,7 +37,7 @@ class Neurons:
         good = rows.isfinite().all(-1).all(-1)
         values = torch.linalg.svdvals(rows.nan_to_num()).square()
         rank = torch.special.entr(values).sum(-1).exp()
-        return rank.masked_fill(~good, torch.nan)
+        return torch.as_tensor(rank.masked_fill(~good, torch.nan))
 
     def lane(self, lane: int) -> Neurons:
         """Return one lane's neurons, without the lane dimension."""

@@ -119,7 +119,7 @@ class Watched(TorchFunctionMode):
         sizes = {n: _pair(v, default, dims) for n, (v, default) in options.items()}
         picture = x.detach() if dims == 2 else x.detach()[:, :, None]
         kernel = tuple(weight.shape[2:]) if dims == 2 else (1, *weight.shape[2:])
-        patches = functional.unfold(picture, kernel, **sizes)  # type: ignore[arg-type]
+        patches = functional.unfold(picture, kernel, **sizes)
         return self._noted(weight, bias, patches.mT[None], x, made, convolution=True)
 
     def _fits(self, weight: Tensor, dims: Sequence[int]) -> bool:

@@ -164,7 +164,7 @@ def averaged_noise_scale(
     count = blocks if steps >= 2 * blocks else steps
     # What does not fill the blocks counts in the averages, not in their uncertainty.
     length = steps // count
-    means = series[..., : count * length, :].unflatten(-2, (count, length)).mean(-2)
+    means = series[..., : count * length, :].reshape(*series.shape[:-2], count, length, 2).mean(-2)
     apart = means - means.mean(-2, keepdim=True)
     found = series.mean(-2)
     return NoiseScale(found[..., 0], found[..., 1], apart.mT @ apart / (count * (count - 1)))

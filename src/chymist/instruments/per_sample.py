@@ -297,7 +297,7 @@ def _agrees(parts: Mapping[str, SamplePart], alone: _Alone) -> bool:
 
 def _close(expected: Tensor) -> Tensor:
     """How far apart two computations of the same may be."""
-    return math.sqrt(torch.finfo(expected.dtype).eps) * expected.norm()
+    return torch.as_tensor(math.sqrt(torch.finfo(expected.dtype).eps) * expected.norm())
 
 
 def _order(parameters: Mapping[str, Tensor], names: Sequence[str]) -> Tensor | None:

@@ -54,7 +54,7 @@ def effective_rank(
         rank = values.square().sum(-1)
     else:
         rank = values.square().sum(-1).square() / values.pow(4).sum(-1)
-    return rank.masked_fill(~finite | (top[..., 0] == 0), torch.nan)
+    return torch.as_tensor(rank.masked_fill(~finite | (top[..., 0] == 0), torch.nan))
 
 
 def feature_rank(
