@@ -5,6 +5,15 @@ An instrument may not import `chymist.theory`: a measurement must not know what 
 
 from chymist.instruments.activation_regions import lipschitz_exact
 from chymist.instruments.barriers import Barrier, loss_barrier
+from chymist.instruments.activity import Activity, activity
+from chymist.instruments.condensation import (
+    Clusters,
+    Neurons,
+    clusters,
+    neurons,
+    stacked_neurons,
+    training_condensation,
+)
 from chymist.instruments.density import Density, spectral_density
 from chymist.instruments.directions import (
     Alignment,
@@ -29,6 +38,12 @@ from chymist.instruments.frequency import (
     spectral_peaks,
 )
 from chymist.instruments.gauss_newton import gauss_newton
+from chymist.instruments.gradient_noise import (
+    Covariance,
+    gradient_covariance,
+    gradient_norms,
+    gradient_variance,
+)
 from chymist.instruments.hessian import hessian
 from chymist.instruments.homogeneity import Homogeneity, homogeneity, training_homogeneity
 from chymist.instruments.inertia import Inertia, inertia
@@ -51,17 +66,35 @@ from chymist.instruments.max_margin import (
     Stationarity,
     max_margin_stationarity,
     training_stationarity,
+from chymist.instruments.layers import features
+from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.noise_alignment import (
+    NoiseAlignment,
+    NonUniformity,
+    noise_alignment,
+    nonuniformity,
+)
+from chymist.instruments.noise_scale import (
+    NoiseScale,
+    averaged_noise_scale,
+    critical_batch,
+    noise_scale,
+    training_noise_scale,
+    two_batch_noise_scale,
 )
 from chymist.instruments.objective import Objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator, dense, preconditioned
 from chymist.instruments.outliers import Outliers, hessian_outliers, outliers
 from chymist.instruments.path_norms import barron_norm, path_norm, training_path_norm
+from chymist.instruments.per_sample import PerSample, Sampler, sampler
 from chymist.instruments.probes import Estimate
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
+from chymist.instruments.ranks import effective_rank, feature_rank, training_rank
 from chymist.instruments.sharpness import sharpness, training_sharpness
 from chymist.instruments.slices import Slice, loss_slice, training_slice
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
+from chymist.instruments.tail_index import Tail, gradient_tail, tail_index
 from chymist.instruments.trace import frobenius_norm, trace, training_trace
 from chymist.instruments.training_kernels import (
     training_kernel_alignment,
@@ -70,8 +103,11 @@ from chymist.instruments.training_kernels import (
 )
 
 __all__ = [
+    "Activity",
     "Alignment",
     "Barrier",
+    "Clusters",
+    "Covariance",
     "Density",
     "Eigenpairs",
     "Estimate",
@@ -83,27 +119,45 @@ __all__ = [
     "LayerNorms",
     "MarginNorms",
     "Matching",
+    "Neurons",
+    "NoiseAlignment",
+    "NoiseScale",
+    "NonUniformity",
     "Objective",
     "Operator",
     "Outliers",
+    "PerSample",
+    "Sampler",
     "Slice",
     "Snapshot",
     "Stationarity",
+    "Tail",
+    "activity",
     "area_under",
+    "averaged_noise_scale",
     "band_error",
     "barron_norm",
     "categorical",
+    "clusters",
     "conjugate_kernel",
+    "critical_batch",
     "dense",
     "directional_curvature",
+    "effective_rank",
     "eigenpairs",
     "empirical_fisher",
     "empirical_ntk",
+    "feature_rank",
+    "features",
     "fourier_diagonal",
     "frobenius_norm",
     "gauss_newton",
     "gaussian",
     "gradient_alignment",
+    "gradient_covariance",
+    "gradient_norms",
+    "gradient_tail",
+    "gradient_variance",
     "held_out_psnr",
     "hessian",
     "hessian_outliers",
@@ -124,6 +178,10 @@ __all__ = [
     "margins",
     "max_margin_stationarity",
     "monte_carlo_fisher",
+    "neurons",
+    "noise_alignment",
+    "noise_scale",
+    "nonuniformity",
     "normalised_margin",
     "ntk",
     "objective",
@@ -136,25 +194,32 @@ __all__ = [
     "radial_bands",
     "relative_drift",
     "residual_spectrum",
+    "sampler",
     "sharpness",
     "spectral_density",
     "spectral_error",
     "spectral_peaks",
+    "stacked_neurons",
+    "tail_index",
     "time_to",
     "trace",
     "training_alignment",
+    "training_condensation",
     "training_homogeneity",
     "training_kernel_alignment",
     "training_kernel_drift",
     "training_kernel_spectrum",
     "training_lipschitz",
     "training_margin",
+    "training_noise_scale",
     "training_norms",
     "training_path_norm",
     "training_psnr",
+    "training_rank",
     "training_sharpness",
     "training_slice",
     "training_stationarity",
     "training_trace",
+    "two_batch_noise_scale",
     "weight_matching",
 ]

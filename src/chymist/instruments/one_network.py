@@ -72,21 +72,13 @@ def objective(
             own = {n: p[0] for n, p in parameters.items()}
             # Buffers are copied, so that a model that keeps a state cannot change its own.
             rest = {n: t.clone() for n, t in state.items()}
-            args, words = _arguments(part)
-            with sdpa_kernel(SDPBackend.MATH):
-                return functional_call(model, {**own, **rest}, args, words)
+            return called(model, {**own, **rest}, part)
 
         def losses(out: Any) -> Tensor:
             return _one_number(loss(out, goal)).reshape(1)
 
         def each(out: Any) -> Tensor:
-            if not isinstance(out, Tensor) or len(out) != len(goal):
-                raise CannotMeasure(
-                    "the model's output has no row for each sample",
-                    "per-sample losses need an output tensor (sample, ...)",
-                )
-            one = torch.vmap(lambda o, g: _one_number(loss(o[None], g[None])))
-            return torch.as_tensor(one(out, goal))[None]
+            return sample_losses(loss, out, goal)
 
         return Piece(outputs, losses, (last - first) / samples, each)
 
@@ -98,6 +90,42 @@ def objective(
     if len(pieces) > 1:
         _mean(made, piece(0, min(2 * step, samples)))
     return made
+
+
+def called(model: nn.Module, states: Mapping[str, Tensor], x: Any) -> Any:
+    """Call a model as a function of its parameters and buffers, its attention by its formula."""
+    args, words = _arguments(x)
+    with sdpa_kernel(SDPBackend.MATH):
+        return functional_call(model, dict(states), args, words)
+
+
+def fixed(model: nn.Module, x: Any) -> int:
+    """Return the number of samples of inputs, once the model stands still and both are sound.
+
+    Raises:
+        MovingTarget: the model draws random numbers, or takes statistics from the batch.
+        CannotMeasure: there are no samples; dtypes or devices are mixed; a tensor is not finite.
+    """
+    _still(model)
+    inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
+    given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
+    _consistent(_states(model) or given, given)
+    return _samples(given)
+
+
+def sample_losses(loss: Loss, out: Any, goal: Tensor) -> Tensor:
+    """Every sample's own loss (1, sample), that of a batch which holds it alone.
+
+    Raises:
+        CannotMeasure: the model's output is no tensor with a row for each sample.
+    """
+    if not isinstance(out, Tensor) or len(out) != len(goal):
+        raise CannotMeasure(
+            "the model's output has no row for each sample",
+            "per-sample losses need an output tensor (sample, ...)",
+        )
+    one = torch.vmap(lambda o, g: _one_number(loss(o[None], g[None])))
+    return torch.as_tensor(one(out, goal))[None]
 
 
 def _still(model: nn.Module) -> None:
