@@ -119,7 +119,9 @@ def second_moments(
         own = tree.tree_map(lambda t: t[0] if isinstance(t, Tensor) else t, out)
         value = _one_number(loss(own, goal)).reshape(1)
         if not math.isfinite(float(value.detach())):
-            raise CannotMeasure(f"the loss is {float(value)}", "a measurement needs finite values")
+            raise CannotMeasure(
+                f"the loss is {float(value.detach())}", "a measurement needs finite values"
+            )
         return value
 
     return with_backward(made, found, losses).lane(0)

@@ -27,7 +27,8 @@ class Saturation:
     `entropy_share` that over its maximum ln T, `largest` the largest weight. `logit_std` is the
     root mean square over queries of the standard deviation of the logits over keys, divided by the
     temperature, and `critical` sqrt(2 ln T), beyond which random logits freeze on few keys. A key
-    masked by -inf is none; queries with fewer than two keys are left out.
+    masked by -inf, or by half of its dtype's lowest number or less, is none; queries with fewer
+    than two keys are left out.
     """
 
     temperatures: tuple[float, ...]
@@ -74,7 +75,8 @@ def softmax_saturation(
     z = z.movedim(1, 0).flatten(1, 2)
     if bool(z.isnan().any()) or bool(z.isposinf().any()):
         raise CannotMeasure("logits have values that are NaN or +inf", "only -inf masks a key")
-    there = ~z.isneginf()
+    there = z > torch.finfo(logits.dtype).min / 2
+    z = z.masked_fill(~there, -torch.inf)
     keys = there.sum(-1)
     counted = keys > 1
     if not bool(counted.any(1).all()):

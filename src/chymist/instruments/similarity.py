@@ -58,7 +58,7 @@ def sample_similarity(model: nn.Module, x: Any, layers: Layers = None) -> Simila
     is taken off. Rows as in `second_moments`; layers whose first dimension is not that of samples
     are left out.
 
-    Shapes: (layer,), float64. Unit: 1. Cost: three forward passes; linear in samples. Memory: one
+    Shapes: (layer,), float64. Unit: 1. Cost: four forward passes; linear in samples. Memory: one
     layer's activations in float64. Error: rounding. Source: Poole et al. (2016), arXiv:1606.05340.
 
     Raises:
@@ -86,7 +86,7 @@ def token_similarity(
     the tokens are (0 for sequence first, with samples second); two tokens are needed. See
     `TokenSimilarity` for the definitions.
 
-    Shapes: (layer,), float64. Unit: 1. Cost: three forward passes; linear in tokens. Memory: one
+    Shapes: (layer,), float64. Unit: 1. Cost: four forward passes; linear in tokens. Memory: one
     layer's activations in float64. Error: rounding. Source: Dong, Cordonnier, Loukas (2021),
     arXiv:2103.03404; Noci et al. (2022), arXiv:2206.03126.
 
