@@ -1,6 +1,7 @@
 """Second moments and similarity: closed forms, branches, calls, trainings."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from chymist import instruments
 from chymist.bench import Bench, samples
 from chymist.ensemble import every
+from chymist.errors import CannotMeasure
 from chymist.solvers import GradientDescent
 from chymist.testing.networks import half_squared_error, two_layers
 
@@ -131,6 +133,33 @@ def test_integer_inputs_and_outputs_of_several_tensors_are_followed():
         assert "self_attn" in instruments.second_moments(encoder, torch.randn(2, 3, 4)).layers
 
 
+class Pair(NamedTuple):
+    made: torch.Tensor
+    spare: torch.Tensor
+
+
+class Counting(nn.Module):
+    """Hands on a named pair, keeps a state, and has a layer beside the way to the loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.line, self.aside = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return Pair(self.line(x), self.aside(x))
+
+
+def test_states_stay_named_pairs_too_and_what_does_not_reach_the_loss_has_no_gradient():
+    model, y = Counting(), torch.zeros(4, 3)
+    loss = lambda out, y: out.made.square().mean()  # noqa: E731
+    found = instruments.second_moments(model, torch.ones(4, 3), loss=loss, y=y)
+    assert model.calls == 0
+    assert found.layers == ("line", "aside", "(network)")
+    assert found.at("aside")["backward"] == 0 < found.at("line")["backward"]
+
+
 def test_wide_relu_networks_follow_the_arc_cosine_map():
     width, c = 6000, 0.3
     x = torch.tensor([[1.0, 0.0], [c, math.sqrt(1 - c * c)]], dtype=F64)
@@ -157,6 +186,13 @@ def test_samples_without_direction_are_left_out():
     found = instruments.sample_similarity(nn.Identity(), x)
     assert found.cosine.item() == pytest.approx(1.0)
     assert found.correlation.isnan().all()
+    # Of thirds, the mean taken off leaves rounding.
+    thirds = torch.tensor([[0.1, 0.1, 0.1], [0.7, 0.7, 0.7], [1.1, 1.1, 1.1]], dtype=F64)
+    assert (thirds - thirds.mean(1, keepdim=True)).any()
+    assert instruments.sample_similarity(nn.Identity(), thirds).correlation.isnan().all()
+    mixing = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (3, 2)))
+    with pytest.raises(CannotMeasure, match="every layer has no row for each sample"):
+        instruments.sample_similarity(mixing, torch.ones(2, 3))
 
 
 def test_token_similarity_is_the_mean_over_pairs_and_the_distance_from_rank_one():

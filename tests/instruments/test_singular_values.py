@@ -1,5 +1,7 @@
 """Singular values of Jacobians: closed forms, chains of layers, iteration, refusals."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ def normal(*shape, seed=0):
 
 
 def linear(*sizes, seed=0):
-    layers = [nn.Linear(a, b, dtype=F64) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [nn.Linear(a, b, dtype=F64) for a, b in pairwise(sizes)]
     with torch.no_grad():
         for i, line in enumerate(layers):
             line.weight.copy_(normal(*line.weight.shape, seed=seed + i))

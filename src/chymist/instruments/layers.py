@@ -144,7 +144,8 @@ def all_called(wanted: Layers, found: Mapping[str, Any], why: str = "is not call
     for pattern in patterns:
         if not fnmatch.filter(found, pattern):
             told = ", ".join(list(found)[:6]) or "none"
-            raise CannotMeasure(f"layer {pattern} {why}", f"these can be measured: {told}")
+            which = "every layer" if wanted is None else f"layer {pattern}"
+            raise CannotMeasure(f"{which} {why}", f"these can be measured: {told}")
 
 
 def _floating(value: Any) -> bool:
