@@ -128,10 +128,8 @@ def _stepped(
         )
     if all(p.grad is None for p in trained):
         raise CannotMeasure("no parameter has a gradient", "call loss.backward() before")
+    # A copy of an optimizer has none of the user's hooks, for a step that is none.
     made = copy.deepcopy(optimizer)
-    # Hooks of the user's would be called for a step that is none.
-    made._optimizer_step_pre_hooks.clear()
-    made._optimizer_step_post_hooks.clear()
     moved = [p for group in made.param_groups for p in group["params"]]
     for copied, p in zip(moved, own, strict=True):
         copied.grad = None if p.grad is None else p.grad.detach().clone()
