@@ -113,6 +113,19 @@ def test_the_change_is_that_of_training():
     with torch.no_grad():
         end = network[-1](X)
     assert float(at.activation[-1]) == pytest.approx(float(end.abs().mean()), rel=1e-6)
+    torch.manual_seed(0)
+    apart = coordinate_check(spied, (8, 16), LOSS, (X, Y), descent, steps=1, seeds=2)
+    model = network[-1]
+    first = apart.data.sel(width=16, seed=1, layer="(network)", step=1)
+    assert float(first.activation) == pytest.approx(float(at.activation[1]))
+    assert all(p.grad is not None for p in model.parameters())
+    optimizer = descent(model, 16)
+    for _ in range(2):
+        optimizer.zero_grad()
+        LOSS(model(X), Y).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert float(at.activation[3]) == pytest.approx(float(model(X).abs().mean()), rel=1e-5)
     steps = at.change.values
     assert steps[0] == 0 and (np.diff(steps) > 0).all()
 

@@ -151,7 +151,8 @@ def _followed(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Train one network; return sizes (what, step, layer) and the layers' names."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(Key("instruments", "coordinates", seed, "weights").number % 2**63)
+        key = Key("instruments", "coordinates", seed, "weights")
+        torch.set_rng_state(key.torch().get_state())
         network = build(width)
     x, y = data
     made = one_network(network, x, layers, y=y)
