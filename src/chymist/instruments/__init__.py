@@ -4,8 +4,8 @@ An instrument may not import `chymist.theory`: a measurement must not know what 
 """
 
 from chymist.instruments.activation_regions import lipschitz_exact
-from chymist.instruments.barriers import Barrier, loss_barrier
 from chymist.instruments.activity import Activity, activity
+from chymist.instruments.barriers import Barrier, loss_barrier
 from chymist.instruments.condensation import (
     Clusters,
     Neurons,
@@ -14,6 +14,7 @@ from chymist.instruments.condensation import (
     stacked_neurons,
     training_condensation,
 )
+from chymist.instruments.coordinates import CoordinateCheck, coordinate_check
 from chymist.instruments.density import Density, spectral_density
 from chymist.instruments.directions import (
     Alignment,
@@ -23,12 +24,7 @@ from chymist.instruments.directions import (
 )
 from chymist.instruments.drift import relative_drift
 from chymist.instruments.eigenpairs import Eigenpairs, eigenpairs
-from chymist.instruments.fisher import (
-    categorical,
-    empirical_fisher,
-    gaussian,
-    monte_carlo_fisher,
-)
+from chymist.instruments.fisher import categorical, empirical_fisher, gaussian, monte_carlo_fisher
 from chymist.instruments.frequency import (
     band_error,
     own_error,
@@ -52,6 +48,7 @@ from chymist.instruments.kernel_spectrum import KernelSpectrum, kernel_spectrum
 from chymist.instruments.kernel_training import predicted_residuals
 from chymist.instruments.kernels import conjugate_kernel, empirical_ntk, fourier_diagonal, ntk
 from chymist.instruments.layer_norms import LayerNorms, layer_norms, training_norms
+from chymist.instruments.layer_outputs import features
 from chymist.instruments.learning import area_under, time_to
 from chymist.instruments.lipschitz import (
     jacobian_norms,
@@ -66,8 +63,8 @@ from chymist.instruments.max_margin import (
     Stationarity,
     max_margin_stationarity,
     training_stationarity,
-from chymist.instruments.layers import features
-from chymist.instruments.learning import area_under, time_to
+)
+from chymist.instruments.moments import Moments, second_moments, training_moments
 from chymist.instruments.noise_alignment import (
     NoiseAlignment,
     NonUniformity,
@@ -91,7 +88,21 @@ from chymist.instruments.per_sample import PerSample, Sampler, sampler
 from chymist.instruments.probes import Estimate
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.ranks import effective_rank, feature_rank, training_rank
+from chymist.instruments.saturation import Saturation, attention_saturation, softmax_saturation
 from chymist.instruments.sharpness import sharpness, training_sharpness
+from chymist.instruments.similarity import (
+    Similarity,
+    TokenSimilarity,
+    sample_similarity,
+    token_similarity,
+    training_similarity,
+    training_token_similarity,
+)
+from chymist.instruments.singular_values import (
+    Singular,
+    jacobian_singular_values,
+    training_jacobian,
+)
 from chymist.instruments.slices import Slice, loss_slice, training_slice
 from chymist.instruments.snapshot import Instrument, Snapshot, loss
 from chymist.instruments.tail_index import Tail, gradient_tail, tail_index
@@ -101,12 +112,14 @@ from chymist.instruments.training_kernels import (
     training_kernel_drift,
     training_kernel_spectrum,
 )
+from chymist.instruments.updates import stacked_update_ratio, training_update_ratio, update_ratio
 
 __all__ = [
     "Activity",
     "Alignment",
     "Barrier",
     "Clusters",
+    "CoordinateCheck",
     "Covariance",
     "Density",
     "Eigenpairs",
@@ -119,6 +132,7 @@ __all__ = [
     "LayerNorms",
     "MarginNorms",
     "Matching",
+    "Moments",
     "Neurons",
     "NoiseAlignment",
     "NoiseScale",
@@ -128,18 +142,24 @@ __all__ = [
     "Outliers",
     "PerSample",
     "Sampler",
+    "Saturation",
+    "Similarity",
+    "Singular",
     "Slice",
     "Snapshot",
     "Stationarity",
     "Tail",
+    "TokenSimilarity",
     "activity",
     "area_under",
+    "attention_saturation",
     "averaged_noise_scale",
     "band_error",
     "barron_norm",
     "categorical",
     "clusters",
     "conjugate_kernel",
+    "coordinate_check",
     "critical_batch",
     "dense",
     "directional_curvature",
@@ -164,6 +184,7 @@ __all__ = [
     "homogeneity",
     "inertia",
     "jacobian_norms",
+    "jacobian_singular_values",
     "kernel_alignment",
     "kernel_drift",
     "kernel_spectrum",
@@ -194,32 +215,43 @@ __all__ = [
     "radial_bands",
     "relative_drift",
     "residual_spectrum",
+    "sample_similarity",
     "sampler",
+    "second_moments",
     "sharpness",
+    "softmax_saturation",
     "spectral_density",
     "spectral_error",
     "spectral_peaks",
     "stacked_neurons",
+    "stacked_update_ratio",
     "tail_index",
     "time_to",
+    "token_similarity",
     "trace",
     "training_alignment",
     "training_condensation",
     "training_homogeneity",
+    "training_jacobian",
     "training_kernel_alignment",
     "training_kernel_drift",
     "training_kernel_spectrum",
     "training_lipschitz",
     "training_margin",
+    "training_moments",
     "training_noise_scale",
     "training_norms",
     "training_path_norm",
     "training_psnr",
     "training_rank",
     "training_sharpness",
+    "training_similarity",
     "training_slice",
     "training_stationarity",
+    "training_token_similarity",
     "training_trace",
+    "training_update_ratio",
     "two_batch_noise_scale",
+    "update_ratio",
     "weight_matching",
 ]

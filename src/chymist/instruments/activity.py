@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from chymist.errors import BadParameter, CannotMeasure
-from chymist.instruments.layers import forward
+from chymist.instruments.layer_outputs import forward
 from chymist.instruments.one_network import fixed
 
 RECTIFIERS = (

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
-from chymist.instruments.layers import stacked, stacked_layer
+from chymist.instruments.layer_outputs import stacked, stacked_layer
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 

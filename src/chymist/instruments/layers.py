@@ -1,75 +1,175 @@
-"""A network's layers by name: their stacked weights, and what they put out."""
+"""The layers of a model by name, and how to listen to what each hands on.
+
+A model is called as a function of its state (`torch.func.functional_call`) with hooks that are
+taken off again, so that it is left as it was. A layer is any module that is called: containers,
+and so the branches of a residual network, are layers too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import fnmatch
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from chymist.errors import CannotMeasure, did_you_mean
-from chymist.instruments.one_network import called, fixed
+from chymist.errors import BadParameter, CannotMeasure, did_you_mean
+from chymist.instruments.one_network import _arguments
 
+NETWORK = "(network)"
+"""The name of the whole model among its layers."""
 
-def stacked_layer(
-    parameters: Mapping[str, Tensor], layer: str
-) -> tuple[Float[Tensor, "lane neuron ..."], Float[Tensor, "lane neuron"] | None]:
-    """Return a layer's stacked weight and bias, None if it has no bias.
-
-    Raises:
-        CannotMeasure: there is no such layer.
-    """
-    weight = f"{layer}.weight" if layer else "weight"
-    if weight not in parameters:
-        layers = [n.removesuffix(".weight") for n in parameters if n.endswith(".weight")]
-        raise CannotMeasure(f"no layer is called {layer!r}", did_you_mean(layer, layers))
-    return parameters[weight].detach(), parameters.get(weight.removesuffix("weight") + "bias")
+Enter = Callable[[str, Tensor | None], None]
+"""(layer, its first floating input or None): called before a layer computes."""
+Leave = Callable[[str, Tensor], Tensor]
+"""(layer, what it hands on) -> what to hand on instead."""
+Layers = str | Sequence[str] | None
+"""Names of layers, or patterns such as "blocks.*.attention"; None: all that are called."""
 
 
-def stacked(model: nn.Module) -> dict[str, Tensor]:
-    """Return one network's parameters as those of one lane; a tied one under each of its names."""
-    return {n: p.detach()[None] for n, p in model.named_parameters(remove_duplicate=False)}
-
-
-def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."]:
-    """Return what a layer puts out, at its last call.
-
-    Cost: one forward pass, without gradients. The model is left as it was.
+def chosen(model: nn.Module, layers: Layers = None) -> dict[str, nn.Module]:
+    """Return a model's modules whose names match, under their names; the model is `NETWORK`.
 
     Raises:
-        CannotMeasure: there is no such layer; it was not called; its output is no tensor with a row
-            a sample; the inputs are not finite, or on another device.
-        MovingTarget: dropout or batch normalisation in training mode.
+        BadParameter: a pattern matches none.
 
-    >>> line = nn.Sequential(nn.Linear(1, 3), nn.Tanh())
-    >>> features(line, torch.ones(4, 1), "0").shape
-    torch.Size([4, 3])
+    >>> model = nn.Sequential(nn.Linear(1, 1), nn.Sequential(nn.Tanh()))
+    >>> list(chosen(model)), list(chosen(model, "1.*"))
+    (['0', '1', '1.0', '(network)'], ['1.0'])
     """
-    samples = fixed(model, x)
-    modules = dict(model.named_modules())
-    if layer not in modules:
-        raise CannotMeasure(f"no layer is called {layer!r}", did_you_mean(layer, modules))
-    found: list[Any] = []
-    hook = modules[layer].register_forward_hook(lambda _m, _x, out: found.append(out))
+    every = {n: m for n, m in model.named_modules() if n} | {NETWORK: model}
+    if layers is None:
+        return every
+    patterns = [layers] if isinstance(layers, str) else list(layers)
+    for pattern in patterns:
+        if not fnmatch.filter(every, pattern):
+            hint = did_you_mean(pattern, every)
+            raise BadParameter(f"no layer is called {pattern!r}", hint)
+    return {n: m for n, m in every.items() if any(fnmatch.fnmatchcase(n, p) for p in patterns)}
+
+
+def leaves(model: nn.Module) -> list[str]:
+    """Return the names of the modules that compute: those without modules inside, and attention.
+
+    The projection inside of `nn.MultiheadAttention` is never called as a module.
+
+    >>> leaves(nn.Sequential(nn.Linear(1, 1), nn.MultiheadAttention(2, 1)))
+    ['0', '1']
+    """
+    whole = [n for n, m in model.named_modules() if isinstance(m, nn.MultiheadAttention)]
+    found = [
+        name or NETWORK
+        for name, module in model.named_modules()
+        if name in whole
+        or (not any(module.children()) and not any(name.startswith(f"{w}.") for w in whole))
+    ]
+    return found
+
+
+def call(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    x: Any,
+    listened: Mapping[str, nn.Module],
+    leave: Leave,
+    enter: Enter | None = None,
+) -> Any:
+    """Return the model's output at a state, with each listened layer's passing through `leave`.
+
+    Of a layer that hands on several tensors the first is taken. A layer's second call is called
+    "name#2". Attention is computed by its formula.
+    """
+    args, words = _arguments(x)
+    with listening(listened, leave, enter), by_formula():
+        return functional_call(model, dict(state), args, words)
+
+
+@contextmanager
+def by_formula() -> Iterator[None]:
+    """Keep attention from its fused kernels, which call no layers and have no second derivative."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        forward(model, x)
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
-        hook.remove()
-    if not found:
-        raise CannotMeasure(f"layer {layer} was not called", "name one that the model calls")
-    out = found[-1]
-    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != samples:
-        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise CannotMeasure(
-            f"layer {layer} puts out {shape} for {samples} samples", "a row a sample is needed"
-        )
-    return out.detach()
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def forward(model: nn.Module, x: Any) -> Any:
-    """Call a model on its own parameters and copies of its buffers, without gradients."""
-    buffers = {n: b.clone() for n, b in model.named_buffers()}
-    with torch.no_grad():
-        return called(model, buffers, x)
+@contextmanager
+def listening(
+    listened: Mapping[str, nn.Module], leave: Leave, enter: Enter | None = None
+) -> Iterator[None]:
+    """Call `enter` and `leave` at each call of the listened modules, as long as it lasts."""
+    calls: Counter[str] = Counter()
+    inside: list[str] = []
+
+    def before(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, args: tuple[Any, ...], words: dict[str, Any]) -> None:
+            calls[name] += 1
+            inside.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
+            if enter is not None:
+                enter(inside[-1], _first((*args, *words.values())))
+
+        return hook
+
+    def after(_: nn.Module, args: Any, out: Any) -> Any:
+        label = inside.pop()
+        return _replaced(out, lambda tensor: leave(label, tensor))
+
+    handles = []
+    try:
+        for name, module in listened.items():
+            handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
+            handles.append(module.register_forward_hook(after))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def all_called(wanted: Layers, found: Mapping[str, Any], why: str = "is not called") -> None:
+    """Check that every layer asked for was seen.
+
+    Raises:
+        CannotMeasure: one was not, or nothing was.
+    """
+    patterns = [wanted] if isinstance(wanted, str) else list(wanted or ["*"])
+    for pattern in patterns:
+        if not fnmatch.filter(found, pattern):
+            told = ", ".join(list(found)[:6]) or "none"
+            which = "every layer" if wanted is None else f"layer {pattern}"
+            raise CannotMeasure(f"{which} {why}", f"these can be measured: {told}")
+
+
+def _floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _first(values: Sequence[Any]) -> Tensor | None:
+    return next((v for v in values if _floating(v)), None)
+
+
+def _replaced(out: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change the first floating tensor of a layer's output, which may be a tuple or a mapping."""
+    if _floating(out):
+        return change(out)
+    if isinstance(out, tuple | list):
+        place = next((i for i, v in enumerate(out) if _floating(v)), None)
+        if place is None:
+            return out
+        parts = [change(v) if i == place else v for i, v in enumerate(out)]
+        return type(out)(*parts) if hasattr(out, "_fields") else type(out)(parts)
+    if isinstance(out, Mapping):
+        name = next((n for n, v in out.items() if _floating(v)), None)
+        if name is not None:
+            made: Any = copy.copy(out)
+            made[name] = change(out[name])
+            return made
+    return out

@@ -192,7 +192,7 @@ def _consistent(states: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
             bad = int((~tensor.isfinite()).sum())
             raise CannotMeasure(
                 f"{what} has {bad} of {tensor.numel()} values that are not finite",
-                "curvature is defined at finite values only",
+                "a measurement needs finite values",
             )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
-from chymist.instruments.layers import features, stacked_layer
+from chymist.instruments.layer_outputs import features, stacked_layer
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 Kind = Literal["entropy", "stable", "participation"]

@@ -1,0 +1,75 @@
+"""A network's layers by name: their stacked weights, and what they put out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chymist.errors import CannotMeasure, did_you_mean
+from chymist.instruments.one_network import called, fixed
+
+
+def stacked_layer(
+    parameters: Mapping[str, Tensor], layer: str
+) -> tuple[Float[Tensor, "lane neuron ..."], Float[Tensor, "lane neuron"] | None]:
+    """Return a layer's stacked weight and bias, None if it has no bias.
+
+    Raises:
+        CannotMeasure: there is no such layer.
+    """
+    weight = f"{layer}.weight" if layer else "weight"
+    if weight not in parameters:
+        layers = [n.removesuffix(".weight") for n in parameters if n.endswith(".weight")]
+        raise CannotMeasure(f"no layer is called {layer!r}", did_you_mean(layer, layers))
+    return parameters[weight].detach(), parameters.get(weight.removesuffix("weight") + "bias")
+
+
+def stacked(model: nn.Module) -> dict[str, Tensor]:
+    """Return one network's parameters as those of one lane; a tied one under each of its names."""
+    return {n: p.detach()[None] for n, p in model.named_parameters(remove_duplicate=False)}
+
+
+def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."]:
+    """Return what a layer puts out, at its last call.
+
+    Cost: one forward pass, without gradients. The model is left as it was.
+
+    Raises:
+        CannotMeasure: there is no such layer; it was not called; its output is no tensor with a row
+            a sample; the inputs are not finite, or on another device.
+        MovingTarget: dropout or batch normalisation in training mode.
+
+    >>> line = nn.Sequential(nn.Linear(1, 3), nn.Tanh())
+    >>> features(line, torch.ones(4, 1), "0").shape
+    torch.Size([4, 3])
+    """
+    samples = fixed(model, x)
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        raise CannotMeasure(f"no layer is called {layer!r}", did_you_mean(layer, modules))
+    found: list[Any] = []
+    hook = modules[layer].register_forward_hook(lambda _m, _x, out: found.append(out))
+    try:
+        forward(model, x)
+    finally:
+        hook.remove()
+    if not found:
+        raise CannotMeasure(f"layer {layer} was not called", "name one that the model calls")
+    out = found[-1]
+    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != samples:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise CannotMeasure(
+            f"layer {layer} puts out {shape} for {samples} samples", "a row a sample is needed"
+        )
+    return out.detach()
+
+
+def forward(model: nn.Module, x: Any) -> Any:
+    """Call a model on its own parameters and copies of its buffers, without gradients."""
+    buffers = {n: b.clone() for n, b in model.named_buffers()}
+    with torch.no_grad():
+        return called(model, buffers, x)
