@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from chymist import instruments
 from chymist.errors import BadParameter, UsageError, did_you_mean
 
-GIVEN = ("model", "loss", "data", "inputs", "targets")
-"""What a factory's (model, loss, (inputs, targets)) can fill of an instrument's parameters."""
+GIVEN = ("model", "loss", "data", "x", "y")
+"""What a factory's (model, loss, (x, y)) can fill of an instrument's parameters."""
+PARTS = ("Objective", "Operator", "Sampler", "Instrument")
+"""What instruments are made of, or for, and no measurement."""
 SHOWN = 1000
 """Numbers of a result that are shown; of more, the shape and the extremes."""
 
@@ -102,12 +104,12 @@ def _plain(value: Any) -> Any:
         return {str(n): _plain(v) for n, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    return value
+    return plain(value) if is_dataclass(value) else value
 
 
 def _makes_parts(function: Callable[..., Any]) -> bool:
-    """Whether a function returns what instruments are made of rather than a measurement."""
-    return str(inspect.signature(function).return_annotation) in ("Objective", "Operator")
+    returned = str(inspect.signature(function).return_annotation)
+    return any(part in returned for part in PARTS)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

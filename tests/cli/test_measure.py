@@ -18,6 +18,12 @@ def line():
     x = torch.tensor([[2.0], [-2.0]])
     return nn.Linear(1, 1), lambda out, y: 0.5 * (out - y).square().mean(), (x, 3 * x)
 
+def classes():
+    torch.manual_seed(0)
+    x = torch.randn(40, 2)
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0.5)
+    return nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 3)), nn.CrossEntropyLoss(), (x, y)
+
 def model_alone():
     return nn.Linear(1, 1)
 
@@ -77,7 +83,7 @@ def test_long_results_are_told_by_their_shape(mine, capsys):
         (["mine:model_alone", "--instrument", "trace"],
          "mine:model_alone returned Linear (return (model, loss, (inputs, targets)))"),
         (["mine:breaks", "--instrument", "trace"],
-         "mine:breaks failed in mine.py, line 15: ZeroDivisionError: division by zero"),
+         "mine:breaks failed in mine.py, line 21: ZeroDivisionError: division by zero"),
         (["mine:nothing", "--instrument", "trace"], "mine has no function nothing"),
         (["nowhere:line", "--instrument", "trace"], "nowhere:line: no module nowhere"),
         (["nowhere.py:line", "--instrument", "trace"], "no file nowhere.py"),
@@ -96,9 +102,25 @@ def test_what_cannot_be_measured_is_one_line(mine, refused, words, says):
         assert "eval()" in line
 
 
-def test_every_listed_instrument_measures_the_line(mine, capsys):
+UNFIT = {
+    "attention-saturation": "no softmax of attention was seen",
+    "normalised-margin": "the network is not homogeneous in its weights",
+    "token-similarity": "every layer hands on no (sample, token, feature)",
+}
+
+
+def test_every_listed_instrument_measures_a_classifier_or_says_why_not(mine, capsys):
     """What is listed can be called with nothing but a factory."""
     assert execute(["measure", "--json"]) == 0
-    for name in json.loads(capsys.readouterr().out):
-        assert execute(["measure", "mine:line", "--instrument", name, "--json"]) == 0, name
-        assert json.loads(capsys.readouterr().out)[name]
+    listed = json.loads(capsys.readouterr().out)
+    assert {"ntk", "noise-scale", "margins", "second-moments", "layer-norms"} <= set(listed)
+    assert set(UNFIT) <= set(listed)
+    for name in listed:
+        code = execute(["measure", "mine:classes", "--instrument", name, "--json"])
+        printed = capsys.readouterr()
+        if name in UNFIT:
+            assert (code, printed.out) == (2, "")
+            assert printed.err.startswith(f"chymist: {UNFIT[name]}"), printed.err
+        else:
+            assert code == 0, printed.err
+            assert json.loads(printed.out)[name]

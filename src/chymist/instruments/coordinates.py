@@ -12,9 +12,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
+from chymist.instruments import checks
 from chymist.instruments.layers import Layers
 from chymist.instruments.objective import Data, Loss
-from chymist.instruments.one_network import _one_number
 from chymist.instruments.passing import Passing, one_network
 from chymist.keys import Key
 from chymist.stats import Interval, log_slope, mean_interval
@@ -163,7 +163,7 @@ def _followed(
         rows.append(_sizes(made, first))
         if step < steps:
             moved.zero_grad()
-            value = _one_number(loss(network(x), y))
+            value = checks.one_number(loss(network(x), y))
             if not value.requires_grad:
                 raise CannotMeasure(
                     "the loss does not depend on any parameter", "give a network that can learn"

@@ -20,7 +20,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist.errors import BadParameter, CannotMeasure, did_you_mean
-from chymist.instruments.one_network import _arguments
+from chymist.instruments import checks
 
 NETWORK = "(network)"
 """The name of the whole model among its layers."""
@@ -85,7 +85,7 @@ def call(
     Of a layer that hands on several tensors the first is taken. A layer's second call is called
     "name#2". Attention is computed by its formula.
     """
-    args, words = _arguments(x)
+    args, words = checks.arguments(x)
     with listening(listened, leave, enter), by_formula():
         return functional_call(model, dict(state), args, words)
 

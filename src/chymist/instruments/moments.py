@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as tree
 
 from chymist.errors import BadParameter, CannotMeasure
+from chymist.instruments import checks
 from chymist.instruments.layers import Layers, chosen, leaves
 from chymist.instruments.objective import Loss
-from chymist.instruments.one_network import _one_number
 from chymist.instruments.passing import (
     Passing,
     all_finite,
@@ -117,7 +117,7 @@ def second_moments(
 
     def losses(out: Any) -> Tensor:
         own = tree.tree_map(lambda t: t[0] if isinstance(t, Tensor) else t, out)
-        value = _one_number(loss(own, goal)).reshape(1)
+        value = checks.one_number(loss(own, goal)).reshape(1)
         if not math.isfinite(float(value.detach())):
             raise CannotMeasure(
                 f"the loss is {float(value.detach())}", "a measurement needs finite values"

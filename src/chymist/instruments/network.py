@@ -13,15 +13,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist.errors import CannotMeasure, MovingTarget
-from chymist.instruments.one_network import (
-    _arguments,
-    _chosen,
-    _consistent,
-    _mapped,
-    _samples,
-    _states,
-    _still,
-)
+from chymist.instruments import checks
 from chymist.instruments.snapshot import Snapshot
 
 
@@ -72,7 +64,7 @@ class Network:
 
     def take(self, x: Any, first: int, last: int) -> Any:
         """Return some of the samples."""
-        return _mapped(lambda t: t.narrow(self.dim, first, last - first), x)
+        return checks.mapped(lambda t: t.narrow(self.dim, first, last - first), x)
 
 
 def of_model(
@@ -93,9 +85,9 @@ def of_model(
             no samples; a tensor is not finite; the output is no tensor with a row a sample.
         BadParameter: a pattern in `only` matches no parameter.
     """
-    _still(model)
-    trained = _chosen(model, only)
-    others = {n: t.detach() for n, t in _states(model).items() if n not in trained}
+    checks.still(model)
+    trained = checks.chosen(model, only)
+    others = {n: t.detach() for n, t in checks.states(model).items() if n not in trained}
     for given, name in ((x, "x"), (other, "other")):
         if given is None and name == "other":
             continue
@@ -104,15 +96,15 @@ def of_model(
             else given if isinstance(given, tuple | list) else (given,)
         )  # fmt: skip
         told = {f"the input {name}" + (f", part {i}" if i else ""): t for i, t in enumerate(parts)}
-        _consistent({**trained, **others}, told)
-        _samples(told)
+        checks.consistent({**trained, **others}, told)
+        checks.samples(told)
 
     def cast(tensor: Tensor) -> Tensor:
         return tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
 
     state = {n: cast(t) for n, t in others.items()}
     made = of_lane(model, {n: cast(p) for n, p in trained.items()}, state)
-    x, other = (g if g is None else _mapped(cast, g) for g in (x, other))
+    x, other = (g if g is None else checks.mapped(cast, g) for g in (x, other))
     _still_by_trial(made, x)
     return made, x, other
 
@@ -126,7 +118,7 @@ def of_lane(
         own = {n: p[0] for n, p in stacked.items()}
         # Buffers are copied, so that a model that keeps a state cannot change its own.
         rest = {n: t.clone() for n, t in state.items()}
-        args, words = _arguments(x)
+        args, words = checks.arguments(x)
         with sdpa_kernel(SDPBackend.MATH):
             out = functional_call(model, {**own, **rest}, args, words)
         return out[None] if isinstance(out, Tensor) else out

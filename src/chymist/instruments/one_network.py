@@ -8,9 +8,8 @@ parameter. Attention is computed by its formula, since its fast kernels have no 
 
 from __future__ import annotations
 
-import fnmatch
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from chymist.errors import BadParameter, CannotMeasure, MovingTarget, did_you_mean
+from chymist.errors import BadParameter, CannotMeasure, MovingTarget
+from chymist.instruments import checks
 from chymist.instruments.objective import Data, Loss, Objective, Piece, together
 
 
@@ -45,16 +45,16 @@ def objective(
             no samples; a tensor is not finite; the loss is not one number.
         BadParameter: a pattern matches no parameter, or samples_at_once is no positive number.
     """
-    _still(model)
-    trained = _chosen(model, only)
-    others = {n: t.detach() for n, t in _states(model).items() if n not in trained}
+    checks.still(model)
+    trained = checks.chosen(model, only)
+    others = {n: t.detach() for n, t in checks.states(model).items() if n not in trained}
     x, y = data if isinstance(data, tuple | list) and len(data) == 2 else (None, None)
     if not isinstance(y, Tensor):
         raise CannotMeasure("the data are not a pair of tensors", "give (x, y)")
     inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
     given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
-    _consistent({**trained, **others}, {**given, "the target y": y})
-    samples = _samples({**given, "the target y": y})
+    checks.consistent({**trained, **others}, {**given, "the target y": y})
+    samples = checks.samples({**given, "the target y": y})
     if samples_at_once is not None and samples_at_once < 1:
         raise BadParameter(f"samples_at_once is {samples_at_once}", "it must be 1 or more")
 
@@ -65,7 +65,7 @@ def objective(
     y = cast(y)
 
     def piece(first: int, last: int) -> Piece:
-        part = _mapped(lambda t: cast(t[first:last]), x)
+        part = checks.mapped(lambda t: cast(t[first:last]), x)
         goal = y[first:last]
 
         def outputs(parameters: Mapping[str, Tensor]) -> Any:
@@ -75,7 +75,7 @@ def objective(
             return called(model, {**own, **rest}, part)
 
         def losses(out: Any) -> Tensor:
-            return _one_number(loss(out, goal)).reshape(1)
+            return checks.one_number(loss(out, goal)).reshape(1)
 
         def each(out: Any) -> Tensor:
             return sample_losses(loss, out, goal)
@@ -94,7 +94,7 @@ def objective(
 
 def called(model: nn.Module, states: Mapping[str, Tensor], x: Any) -> Any:
     """Call a model as a function of its parameters and buffers, its attention by its formula."""
-    args, words = _arguments(x)
+    args, words = checks.arguments(x)
     with sdpa_kernel(SDPBackend.MATH):
         return functional_call(model, dict(states), args, words)
 
@@ -106,11 +106,11 @@ def fixed(model: nn.Module, x: Any) -> int:
         MovingTarget: the model draws random numbers, or takes statistics from the batch.
         CannotMeasure: there are no samples; dtypes or devices are mixed; a tensor is not finite.
     """
-    _still(model)
+    checks.still(model)
     inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
     given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
-    _consistent(_states(model) or given, given)
-    return _samples(given)
+    checks.consistent(checks.states(model) or given, given)
+    return checks.samples(given)
 
 
 def sample_losses(loss: Loss, out: Any, goal: Tensor) -> Tensor:
@@ -124,111 +124,8 @@ def sample_losses(loss: Loss, out: Any, goal: Tensor) -> Tensor:
             "the model's output has no row for each sample",
             "per-sample losses need an output tensor (sample, ...)",
         )
-    one = torch.vmap(lambda o, g: _one_number(loss(o[None], g[None])))
+    one = torch.vmap(lambda o, g: checks.one_number(loss(o[None], g[None])))
     return torch.as_tensor(one(out, goal))[None]
-
-
-def _still(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        kind = type(module).__name__
-        # Their base classes have no public names.
-        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-        state = isinstance(module, nn.modules.batchnorm._NormBase) and (
-            isinstance(module, nn.modules.batchnorm._BatchNorm) or module.track_running_stats
-        )
-        if module.training and (random or state):
-            what = "draws random numbers" if random else "takes its statistics from the batch"
-            raise MovingTarget(
-                f"{kind} {name or 'itself'} is in training mode and {what}: a moving target",
-                "call model.eval() before measuring, and model.train() after",
-            )
-
-
-def _states(model: nn.Module) -> dict[str, Tensor]:
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def _chosen(model: nn.Module, only: str | Sequence[str] | None) -> dict[str, Tensor]:
-    every: dict[str, Tensor] = dict(model.named_parameters())
-    trained = {n: p for n, p in every.items() if p.requires_grad}
-    if only is not None:
-        patterns = [only] if isinstance(only, str) else list(only)
-        for pattern in patterns:
-            if not fnmatch.filter(every, pattern):
-                hint = did_you_mean(pattern, every)
-                raise BadParameter(f"no parameter is called {pattern!r}", hint)
-            if not fnmatch.filter(trained, pattern):
-                raise BadParameter(
-                    f"parameter {pattern} has requires_grad False",
-                    "call requires_grad_() on it to differentiate by it",
-                )
-        trained = {n: p for n, p in trained.items() if any(fnmatch.fnmatch(n, o) for o in patterns)}
-    if not trained:
-        raise CannotMeasure(
-            f"{type(model).__name__} has no parameter with requires_grad True",
-            "curvature needs at least one: call requires_grad_()",
-        )
-    return trained
-
-
-def _consistent(states: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
-    first, parameter = next(iter(states.items()))
-    for name, tensor in {**states, **data}.items():
-        what = f"parameter {name}" if name in states else name
-        if not isinstance(tensor, Tensor):
-            kind = type(tensor).__name__
-            raise CannotMeasure(f"{what} is of type {kind}", "a tensor is needed")
-        if tensor.device != parameter.device:
-            raise CannotMeasure(
-                f"{what} is on {tensor.device} and parameter {first} on {parameter.device}",
-                "move both to one device",
-            )
-        if tensor.is_floating_point() and tensor.dtype != parameter.dtype:
-            raise CannotMeasure(
-                f"{what} is {tensor.dtype} and parameter {first} is {parameter.dtype}",
-                "convert one of them: x.to(dtype) or model.to(dtype)",
-            )
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            bad = int((~tensor.isfinite()).sum())
-            raise CannotMeasure(
-                f"{what} has {bad} of {tensor.numel()} values that are not finite",
-                "a measurement needs finite values",
-            )
-
-
-def _samples(data: Mapping[str, Tensor]) -> int:
-    counts = {name: len(t) if t.ndim else 0 for name, t in data.items()}
-    for name, count in counts.items():
-        if count == 0:
-            raise CannotMeasure(f"{name} has no samples", "give at least one along dimension 0")
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
-        raise CannotMeasure(f"numbers of samples differ: {told}", "give one target a sample")
-    return next(iter(counts.values()))
-
-
-def _mapped(function: Callable[[Tensor], Tensor], x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return {n: function(t) for n, t in x.items()}
-    return tuple(function(t) for t in x) if isinstance(x, tuple | list) else function(x)
-
-
-def _arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(x, Mapping):
-        return (), dict(x)
-    return (x if isinstance(x, tuple) else (x,)), {}
-
-
-def _one_number(value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise CannotMeasure(
-            f"the loss has shape {found} rather than one number"
-            if isinstance(value, Tensor)
-            else f"the loss is of type {found} rather than a tensor of one number",
-            'reduce it, as with reduction="mean"',
-        )
-    return value.reshape(())
 
 
 def _value(made: Objective, piece: Piece) -> float:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as tree
 
 from chymist.errors import CannotMeasure, MovingTarget
+from chymist.instruments import checks
 from chymist.instruments.layers import Enter, Layers, Leave, all_called, call, chosen
-from chymist.instruments.one_network import _consistent, _mapped, _samples, _states, _still
 from chymist.instruments.snapshot import Snapshot
 
 Reduce = Callable[[Tensor], Tensor | None]
@@ -78,7 +78,7 @@ class Passing:
 
         def lane(i: int) -> Any:
             pick = {n: p[i] for n, p in self.parameters.items()}
-            x = _mapped(lambda t: t[i], self.x) if self.laned else self.x
+            x = checks.mapped(lambda t: t[i], self.x) if self.laned else self.x
             return one(pick, x, {n: e[i] for n, e in extra.items()})
 
         if self.lanes > 1:
@@ -173,16 +173,16 @@ def one_network(model: nn.Module, x: Any, layers: Layers = None, *, y: Any = Non
         CannotMeasure: dtypes or devices are mixed; there are no samples; a tensor is not finite.
         BadParameter: a pattern matches no layer.
     """
-    _still(model)
+    checks.still(model)
     chosen(model, layers)
-    states = {n: t.detach() for n, t in _states(model).items()}
+    states = {n: t.detach() for n, t in checks.states(model).items()}
     inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
     given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
     if y is not None:
         given["the target y"] = y
     if states:
-        _consistent(states, given)
-    samples = _samples(given)
+        checks.consistent(states, given)
+    samples = checks.samples(given)
     own = {n: p for n, p in states.items() if n in dict(model.named_parameters())}
     rest = {n: t for n, t in states.items() if n not in own}
     made = Passing(model, layers, {n: p[None] for n, p in own.items()}, rest, x, samples)
@@ -222,7 +222,7 @@ def template(model: nn.Module) -> nn.Module:
     Raises:
         MovingTarget: dropout or batch normalisation in training mode.
     """
-    _still(model)
+    checks.still(model)
     return copy.deepcopy(model)
 
 

@@ -1,0 +1,143 @@
+"""Checks that instruments share: what a model, its state, its data and its loss must be."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from chymist.errors import BadParameter, CannotMeasure, MovingTarget, did_you_mean
+
+
+def still(model: nn.Module) -> None:
+    """Refuse dropout and batch normalisation in training mode.
+
+    Raises:
+        MovingTarget: there is some; call `model.eval()`.
+    """
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        # Their base classes have no public names.
+        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        state = isinstance(module, nn.modules.batchnorm._NormBase) and (
+            isinstance(module, nn.modules.batchnorm._BatchNorm) or module.track_running_stats
+        )
+        if module.training and (random or state):
+            what = "draws random numbers" if random else "takes its statistics from the batch"
+            raise MovingTarget(
+                f"{kind} {name or 'itself'} is in training mode and {what}: a moving target",
+                "call model.eval() before measuring, and model.train() after",
+            )
+
+
+def states(model: nn.Module) -> dict[str, Tensor]:
+    """Return a model's parameters and buffers by name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def chosen(model: nn.Module, only: str | Sequence[str] | None) -> dict[str, Tensor]:
+    """Return the parameters to differentiate by: those that are trained, or those named.
+
+    Raises:
+        BadParameter: a name matches none, or one that is not trained.
+        CannotMeasure: none is left.
+    """
+    every: dict[str, Tensor] = dict(model.named_parameters())
+    trained = {n: p for n, p in every.items() if p.requires_grad}
+    if only is not None:
+        patterns = [only] if isinstance(only, str) else list(only)
+        for pattern in patterns:
+            if not fnmatch.filter(every, pattern):
+                hint = did_you_mean(pattern, every)
+                raise BadParameter(f"no parameter is called {pattern!r}", hint)
+            if not fnmatch.filter(trained, pattern):
+                raise BadParameter(
+                    f"parameter {pattern} has requires_grad False",
+                    "call requires_grad_() on it to differentiate by it",
+                )
+        trained = {n: p for n, p in trained.items() if any(fnmatch.fnmatch(n, o) for o in patterns)}
+    if not trained:
+        raise CannotMeasure(
+            f"{type(model).__name__} has no parameter with requires_grad True",
+            "curvature needs at least one: call requires_grad_()",
+        )
+    return trained
+
+
+def consistent(states: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
+    """Refuse states and data of several devices or dtypes, and what is not finite.
+
+    Raises:
+        CannotMeasure: names the first tensor at fault.
+    """
+    first, parameter = next(iter(states.items()))
+    for name, tensor in {**states, **data}.items():
+        what = f"parameter {name}" if name in states else name
+        if not isinstance(tensor, Tensor):
+            kind = type(tensor).__name__
+            raise CannotMeasure(f"{what} is of type {kind}", "a tensor is needed")
+        if tensor.device != parameter.device:
+            raise CannotMeasure(
+                f"{what} is on {tensor.device} and parameter {first} on {parameter.device}",
+                "move both to one device",
+            )
+        if tensor.is_floating_point() and tensor.dtype != parameter.dtype:
+            raise CannotMeasure(
+                f"{what} is {tensor.dtype} and parameter {first} is {parameter.dtype}",
+                "convert one of them: x.to(dtype) or model.to(dtype)",
+            )
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            bad = int((~tensor.isfinite()).sum())
+            raise CannotMeasure(
+                f"{what} has {bad} of {tensor.numel()} values that are not finite",
+                "a measurement needs finite values",
+            )
+
+
+def samples(data: Mapping[str, Tensor]) -> int:
+    """Return how many samples there are.
+
+    Raises:
+        CannotMeasure: none, or not as many everywhere.
+    """
+    counts = {name: len(t) if t.ndim else 0 for name, t in data.items()}
+    for name, count in counts.items():
+        if count == 0:
+            raise CannotMeasure(f"{name} has no samples", "give at least one along dimension 0")
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise CannotMeasure(f"numbers of samples differ: {told}", "give one target a sample")
+    return next(iter(counts.values()))
+
+
+def mapped(function: Callable[[Tensor], Tensor], x: Any) -> Any:
+    """Apply a function to a tensor, or to each of a tuple or a mapping of them."""
+    if isinstance(x, Mapping):
+        return {n: function(t) for n, t in x.items()}
+    return tuple(function(t) for t in x) if isinstance(x, tuple | list) else function(x)
+
+
+def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return inputs as positional and named arguments of a model's call."""
+    if isinstance(x, Mapping):
+        return (), dict(x)
+    return (x if isinstance(x, tuple) else (x,)), {}
+
+
+def one_number(value: Any) -> Tensor:
+    """Return a loss that is one number.
+
+    Raises:
+        CannotMeasure: it is something else.
+    """
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise CannotMeasure(
+            f"the loss has shape {found} rather than one number"
+            if isinstance(value, Tensor)
+            else f"the loss is of type {found} rather than a tensor of one number",
+            'reduce it, as with reduction="mean"',
+        )
+    return value.reshape(())
