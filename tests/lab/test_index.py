@@ -308,18 +308,20 @@ print(slowest, len(seen))
 """
 
 
+def start(code, *words):
+    """Run a text of Python in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.slow)])
 def test_two_processes_list_while_four_write(sealed, tmp_path, count):
     lab, stop = tmp_path / "lab", tmp_path / "stop"
     (lab / "runs").mkdir(parents=True)
-
-    def start(code, *words):
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
     readers = [start(READER, lab, stop) for _ in range(2)]
     writers = [start(WRITER, sealed.folder, lab / "runs", count) for _ in range(4)]
@@ -351,14 +353,6 @@ for number in range(int(sys.argv[3])):
 def made_while_listed(lab, tiny, each):
     """Let four processes make runs while two list them; return their ids, and the slowest [s]."""
     stop = lab.parent / "stop"
-
-    def start(code, *words):
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
     readers = [start(READER, lab, stop) for _ in range(2)]
     makers = [start(MAKER, tiny, lab, each) for _ in range(4)]

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist.errors import CannotMeasure, MovingTarget
 from chymist.instruments import checks
+from chymist.instruments.one_network import called
 from chymist.instruments.snapshot import Snapshot
 
 
@@ -118,9 +117,7 @@ def of_lane(
         own = {n: p[0] for n, p in stacked.items()}
         # Buffers are copied, so that a model that keeps a state cannot change its own.
         rest = {n: t.clone() for n, t in state.items()}
-        args, words = checks.arguments(x)
-        with sdpa_kernel(SDPBackend.MATH):
-            out = functional_call(model, {**own, **rest}, args, words)
+        out = called(model, {**own, **rest}, x)
         return out[None] if isinstance(out, Tensor) else out
 
     return Network({n: p.detach()[None] for n, p in parameters.items()}, forward)

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist.errors import CannotMeasure
+from chymist.instruments import checks
 from chymist.instruments.objective import Objective
-from chymist.instruments.one_network import objective
+from chymist.instruments.one_network import called, objective
 from chymist.instruments.snapshot import Snapshot
 
 Stacked = Mapping[str, Float[Tensor, "lane ..."]]
@@ -93,21 +92,16 @@ def network(
 
     made: Objective = objective(model, checked, (x, goal if y is None else y), **options)
     dtype = made.like.dtype
-    known = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     rest = {
         n: t.detach().to(dtype) if t.is_floating_point() else t.detach()
-        for n, t in known.items()
+        for n, t in checks.states(model).items()
         if n not in made.parameters
     }
 
     def forward(parameters: Stacked, inputs: Tensor) -> Tensor:
         own = {n: p[0] for n, p in parameters.items()}
         buffers = {n: t.clone() for n, t in rest.items()}
-        # The fast kernels of attention have no second derivative.
-        with sdpa_kernel(SDPBackend.MATH):
-            return _rows(functional_call(model, {**own, **buffers}, (inputs,)), len(inputs), flat)[
-                None
-            ]
+        return _rows(called(model, {**own, **buffers}, inputs), len(inputs), flat)[None]
 
     inputs = x.to(dtype) if x.is_floating_point() else x
     return Networks(made.parameters, inputs, goal if y is None else y, forward)
