@@ -3,9 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
+from chymist.native.build import NoKernel, kernel
+
 KERNEL = "compiled kernel"
+
+
+def need_kernel():
+    """Skip the test where no kernel can be built."""
+    try:
+        kernel(torch.float64)
+    except NoKernel as why:
+        pytest.skip(str(why))
 
 
 def both(ensemble, *args, rtol=1e-9, **kwargs):

@@ -1,19 +1,17 @@
 import pytest
 import torch
+from by_kernel import need_kernel
 
 from chymist import training
 from chymist.native import run as native
-from chymist.native.build import NoKernel, kernel
+from chymist.native.build import NoKernel
 
 
 @pytest.fixture(autouse=True, params=["native", "stacked"])
 def engine(request, monkeypatch):
     """Train by the compiled kernel where it can, and never by it: all must hold for both."""
     if request.param == "native":
-        try:
-            kernel(torch.float64)
-        except NoKernel as why:
-            pytest.skip(str(why))
+        need_kernel()
     else:
 
         def refuse(task):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_kernel import need_kernel
 from small_networks import SOLVERS, X, Y, identical, loss, named, networks, weights
 from torch import nn
 
@@ -11,7 +12,6 @@ from chymist.ensemble import every, log_spaced
 from chymist.group import Group
 from chymist.instruments import Instrument, spectral_error
 from chymist.native import run as native
-from chymist.native.build import NoKernel, kernel
 from chymist.solvers import Adam, GradientDescent
 
 drawn = Instrument("drawn", lambda s: s.prediction[..., 0].clone(), ("sample",))
@@ -20,10 +20,7 @@ elsewhere = Instrument("elsewhere", lambda s: s.predict(s.x + 1)[..., 0], ("poin
 
 @pytest.fixture(autouse=True)
 def engine():
-    try:
-        kernel(torch.float64)
-    except NoKernel as why:
-        pytest.skip(str(why))
+    need_kernel()
 
 
 @pytest.fixture

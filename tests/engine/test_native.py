@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from by_kernel import KERNEL, both
+from by_kernel import KERNEL, both, need_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_modules import (
@@ -38,10 +38,7 @@ from chymist.solvers import Adam, GradientDescent, Momentum
 @pytest.fixture(autouse=True)
 def engine():
     """These tests choose the engine themselves."""
-    try:
-        kernel(torch.float64)
-    except NoKernel as why:
-        pytest.skip(str(why))
+    need_kernel()
 
 
 class Gated(nn.Module):

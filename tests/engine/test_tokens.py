@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from by_kernel import KERNEL, both
+from by_kernel import KERNEL, both, need_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import F64, loss, weights
@@ -14,7 +14,6 @@ from torch.nn import functional
 from chymist import training
 from chymist.bench import Bench, samples
 from chymist.ensemble import every
-from chymist.native.build import NoKernel, kernel
 from chymist.solvers import Adam, GradientDescent
 
 # vmap, which is compared with, says that it does PyTorch's own attention slowly.
@@ -26,10 +25,7 @@ X = samples(RNG.normal(size=(9, FEATURES)))
 @pytest.fixture(autouse=True)
 def engine():
     """These tests choose the engine themselves."""
-    try:
-        kernel(torch.float64)
-    except NoKernel as why:
-        pytest.skip(str(why))
+    need_kernel()
 
 
 def made(module, seeds=(0, 1), dtype=F64):
