@@ -30,6 +30,7 @@ from chymist.instruments import Instrument
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.memory import free as free_memory
+from chymist.native.nodes import Tape
 from chymist.recording import without_values
 from chymist.solvers import Solver
 from chymist.stacked import must_go_one_by_one, stacked_forward
@@ -202,17 +203,19 @@ class Ensemble:
         whole = self.spread(self.lanes.joined(arrays))
         _distinct(record, whole.lanes)
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
-        decides = whole._decides_by_data(x)
-        saved = whole._saved_bytes(x)
+        task = Task(
+            whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
+            solver, loss, x, y, steps, batch, due,
+        )  # fmt: skip
+        path = choose(task, self.engine)
+        # What has a tape does the same whatever its data.
+        decides = path.tape is None and whole._decides_by_data(x)
+        saved = whole._saved_bytes(x, path.tape)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
-        task = Task(
-            whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
-            solver, loss, x, y, steps, batch, due, one_by_one=decides or activations > 2 * LARGE,
-        )  # fmt: skip
+        task = replace(task, one_by_one=decides or activations > 2 * LARGE)
         held = max(activations, saved) + state
-        path = choose(task, self.engine)
         cpu = whole._like().device.type == "cpu"
         # On a machine that has less than the bound, half of it.
         memory = min(self.memory, free_memory() / 2) if cpu else self.memory
@@ -251,9 +254,11 @@ class Ensemble:
             x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
         return (x[0] if x.ndim == 3 else x)[:count].to(self._like())
 
-    def _saved_bytes(self, x: Tensor | xr.DataArray) -> float:
+    def _saved_bytes(self, x: Tensor | xr.DataArray, tape: Tape | None = None) -> float:
         """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
         samples = x.shape[-2]
+        if tape:
+            return float(tape.kept(samples) * self._like().element_size())
         # As much a sample, however many there are.
         x = self._first_samples(x, _MEASURED)
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}

@@ -71,8 +71,10 @@ class Group:
         self.count = len(rows)
         # A batch of one takes another matrix-product path: pad it, so a lane does not feel packing.
         # Networks that are called one after another are in no batch.
-        apart = task.one_by_one and not stacked_rewritten(task.module, task.x.shape[-1])
-        self.rows = rows if len(rows) > 1 or apart else rows.repeat(2)
+        alone = len(rows) == 1 and not (
+            task.one_by_one and not stacked_rewritten(task.module, task.x.shape[-1])
+        )
+        self.rows = rows.repeat(2) if alone else rows
         self.pick = self.rows.to(task.like.device)
         self.shapes = {n: p.shape[1:] for n, p in task.parameters.items()}
         self.flat = self._first_parameters()
@@ -82,7 +84,6 @@ class Group:
         self.x, self.y = self.place(task.x), self.place(task.y)
         if self.y.ndim == 2 and self.x.ndim == 3:
             self.y = self.y.expand(len(self.rows), *self.y.shape)
-        self.predict = self.forward()
         self.losses = self._losses(task.loss)
         self.numbers = {
             n: self._number(v) for n, v in task.solver.numbers().items() if v is not None
@@ -120,6 +121,11 @@ class Group:
             training=training,
             one_by_one=self.task.one_by_one,
         )
+
+    @cached_property
+    def predict(self) -> Forward:
+        """The forward pass, rewritten when it is first wanted: the kernel may do without."""
+        return self.forward()
 
     @cached_property
     def twice(self) -> Forward:

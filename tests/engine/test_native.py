@@ -167,20 +167,31 @@ def test_rules_with_numbers_by_lane_train_as_by_autograd(solver, batch):
     assert {"lr", "task", "seed"} <= set(run.data.loss.dims)
 
 
+@pytest.mark.parametrize(
+    ("rule", "dtype", "rtol"),
+    [(Adam(0.01), F64, 1e-7), (GradientDescent(0.01), torch.float32, 1e-4)],
+    ids=["double", "single"],
+)
 @settings(max_examples=25, deadline=None)
 @given(
+    features=st.sampled_from([1, 3]),
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    outputs=st.sampled_from([1, 2]),
     rows=st.integers(1, 70),
     lanes=st.integers(1, 4),
     batch=st.none() | st.integers(1, 70),
 )
-def test_any_sizes_train_as_by_autograd(sizes, rows, lanes, batch):
+def test_any_sizes_train_as_by_autograd(
+    rule, dtype, rtol, features, sizes, outputs, rows, lanes, batch
+):
     rng = np.random.default_rng(rows)
-    x, y = samples(rng.normal(size=(rows, 3))), samples(rng.normal(size=(rows, 2)))
-    ensemble = Bench("s", "e", tuple(range(lanes)), dtype=F64).networks(lambda: MLP(3, *sizes, 2))
+    x, y = (samples(rng.normal(size=(rows, n))) for n in (features, outputs))
+    ensemble = Bench("s", "e", tuple(range(lanes)), dtype=dtype).networks(
+        lambda: MLP(features, *sizes, outputs)
+    )
     both(
-        ensemble, Adam(0.01), x, y, steps=7, batch=batch and min(batch, rows),
-        record={loss: every(2), weights: every(3)}, rtol=1e-7,
+        ensemble, rule, x, y, steps=7, batch=batch and min(batch, rows),
+        record={loss: every(2), weights: every(3)}, rtol=rtol,
     )  # fmt: skip
 
 
