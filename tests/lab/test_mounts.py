@@ -14,11 +14,11 @@ from chymist.lab import Lab, mounts
 LIBC_DROP = 24
 DAC_OVERRIDE = 1
 LINES = """\
+/dev/sdb {0}/far/near xfs rw 0 0
 /dev/vda / ext4 rw 0 0
 tmpfs {0} tmpfs rw 0 0
 server:/labs {0}/far nfs4 rw,vers=4.2 0 0
 me@server:/ {0}/far/with\\040space fuse.sshfs rw 0 0
-/dev/sdb {0}/far/near xfs rw 0 0
 host {0}/farther 9p rw 0 0
 """
 
