@@ -52,8 +52,8 @@ def evidence_(
     found = {name: catalogue.find(name) for name in studies}
     for study in found.values():
         if not run and preset not in study.presets:
-            hint = did_you_mean(preset, study.presets)
-            raise BadParameter(f"{study.slug} has no preset {preset}", hint)
+            known = did_you_mean(preset, study.presets)
+            raise BadParameter(f"{study.slug} has no preset {preset}", known)
     from chymist import api
     from chymist.cli.show import print_outcome
     from chymist.lab import Lab
