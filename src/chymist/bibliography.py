@@ -39,7 +39,7 @@ class Reference:
         >>> references("xu2020frequency")[0].short
         'Xu et al. (2020)'
         """
-        names = [author.split()[-1] for author in self.authors]
+        names = [(author.split() or ["?"])[-1] for author in self.authors]
         who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
         return f"{who} ({self.year})"
 
