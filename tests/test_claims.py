@@ -256,3 +256,9 @@ def test_too_few_seeds_for_the_level_are_inconclusive(seeds, status):
     verdict = judge(claim, xr.Dataset({"value": values}))
     assert verdict.status == status
     assert ("too few seeds" in verdict.note) == (status == "inconclusive")
+
+
+def test_a_point_may_be_named_by_a_word():
+    words = np.array(["relu", "tanh"], dtype=object)
+    verdict = judge(claim(), measured(np.zeros((2, 8)) + np.arange(8) / 100, variant=words))
+    assert [row.where for row in verdict.rows] == [{"variant": "relu"}, {"variant": "tanh"}]

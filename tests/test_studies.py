@@ -2,11 +2,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from chymist import catalogue
+from chymist.report import evidence
 from chymist.testing import check_study
+
+EVIDENCE = Path(__file__).parents[1] / "docs" / "evidence"
 
 
 def test_the_battery_passes_a_sound_study(tiny, tmp_path):
@@ -50,7 +54,19 @@ def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", [entry.slug for entry in catalogue.entries()])
 def test_study(slug, tmp_path):
-    check_study(catalogue.find(slug), tmp_path / "lab")
+    run = check_study(catalogue.find(slug), tmp_path / "lab")
+    kept = evidence.read(EVIDENCE / f"{slug}.json")["presets"]["quick"]
+    again = f"the evidence is of another study; run: chymist evidence {slug}"
+    for name, judged in kept["experiments"].items():
+        for was, now in zip(
+            judged["claims"], run.outcome["experiments"][name]["claims"], strict=True
+        ):
+            assert (was["claim"], was["status"]) == (now["claim"], now["status"]), again
+            for then, row in zip(was["rows"], now["rows"], strict=True):
+                # On other machines the last bits differ, and training amplifies them: not so far.
+                low, high = then["interval"]["low"], then["interval"]["high"]
+                room = (high - low) / 2 + 1e-3 * max(abs(low), abs(high))
+                assert low - room < row["interval"]["estimate"] < high + room, again
 
 
 @pytest.mark.evidence

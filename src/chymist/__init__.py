@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chymist.bench import Bench, samples
     from chymist.bibliography import Reference, references
     from chymist.catalogue import find
-    from chymist.claims import Claim, Verdict, above, below, between
+    from chymist.claims import Claim, Published, Verdict, above, below, between
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
     from chymist.params import Axis, Field, Lane, Params
@@ -33,6 +33,7 @@ _HOME = {
     "Lab": "lab",
     "Lane": "params",
     "Params": "params",
+    "Published": "claims",
     "Reference": "bibliography",
     "Run": "lab",
     "Study": "study",
@@ -61,6 +62,7 @@ __all__ = [
     "Lab",
     "Lane",
     "Params",
+    "Published",
     "Reference",
     "Run",
     "Study",

@@ -33,6 +33,17 @@ class Reference:
         return f"{', '.join(self.authors)}. {self.title}. {self.venue}, {self.year}{link}."
 
     @property
+    def short(self) -> str:
+        """Who wrote it, and when.
+
+        >>> references("xu2020frequency")[0].short
+        'Xu et al. (2020)'
+        """
+        names = [(author.split() or ["?"])[-1] for author in self.authors]
+        who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+        return f"{who} ({self.year})"
+
+    @property
     def url(self) -> str:
         """Where to read it, or an empty string."""
         if self.arxiv:

@@ -36,13 +36,18 @@ class Entry:
     question: str = ""
     family: str = ""
     accepts: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
 
 
 def entries() -> list[Entry]:
     """Return all installed studies, by slug."""
     text = resources.files("chymist.atlas").joinpath("index.json").read_text(encoding="utf-8")
-    found = {e["slug"]: Entry(**{**e, "accepts": tuple(e["accepts"])}) for e in json.loads(text)}
+    tuples = ("accepts", "answers")
+    found = {
+        e["slug"]: Entry(**{**e, **{name: tuple(e[name]) for name in tuples}})
+        for e in json.loads(text)
+    }
     for point in metadata.entry_points(group=GROUP):
         title = f"plug-in of {point.dist.name if point.dist else 'unknown'}"
         found.setdefault(point.name, Entry(point.name, point.value, title=title))
@@ -112,6 +117,22 @@ def checked(candidate: Any, where: str) -> Study:
     return candidate
 
 
+def story(study: Study) -> str:
+    """Return a study's story in Markdown, or an empty string if none has been written.
+
+    It is `stories/<slug>.md` beside the file that defines the study's parameters.
+    """
+    path = story_file(study)
+    return path.read_text(encoding="utf-8") if path and path.is_file() else ""
+
+
+def story_file(study: Study) -> Path | None:
+    """Return where a study's story belongs; None for a study that no file defines."""
+    module = sys.modules.get(study.params.__module__)
+    file = getattr(module, "__file__", None)
+    return Path(file).parent / "stories" / f"{study.slug}.md" if file else None
+
+
 def accepting(path: Path) -> list[Entry]:
     """Return the studies that take a user's file of this kind."""
     return [entry for entry in entries() if path.suffix.lower() in entry.accepts]
@@ -133,6 +154,7 @@ def built_in() -> list[Entry]:
                     question=study.question,
                     family=study.family,
                     accepts=study.input.suffixes if study.input else (),
+                    answers=study.answers,
                     cost=dict(study.cost),
                 )
             )

@@ -71,13 +71,27 @@ def between(low: float, high: float) -> Region:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a paper reports of a claim's statistic, on its scale, and in which setting.
+
+    `source` is the key of one of the study's references. It stands beside our figure and decides
+    nothing.
+    """
+
+    value: float
+    setting: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """One falsifiable sentence: a statistic (one number a seed) and the region for its interval.
 
     The statistic maps the measured data to an array that keeps the dimension `seed`. Further
     dimensions (a lane, an axis, a sweep) mean that the claim must hold at every point of them: each
     gets an interval, and all hold together at 95 % (Bonferroni). `missing` is the share of seeds
-    that may lack a finite statistic; none, unless the claim says why it may.
+    that may lack a finite statistic; none, unless the claim says why it may. What others found is
+    `published`.
     """
 
     name: str
@@ -86,6 +100,7 @@ class Claim:
     region: Region
     centre: stats.Centre = "mean"
     missing: float = 0.0
+    published: tuple[Published, ...] = ()
 
     def digest(self) -> str:
         """Digest of what decides the claim: statistic's source, region, centre, tolerance."""
@@ -246,6 +261,6 @@ def _where(values: xr.DataArray, others: Sequence[Any], index: int) -> dict[str,
     shape = [values.sizes[d] for d in others]
     places = np.unravel_index(index, shape)
     return {
-        str(d): values[d].values[i].item() if d in values.coords else int(i)
+        str(d): values[d].values.tolist()[i] if d in values.coords else int(i)
         for d, i in zip(others, places, strict=True)
     }

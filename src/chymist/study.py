@@ -21,6 +21,7 @@ from chymist.bibliography import Reference
 from chymist.claims import Claim
 from chymist.errors import BadStudy, did_you_mean
 from chymist.params import Params
+from chymist.questions import QUESTIONS
 
 FAMILIES = (
     "frequency", "dynamics", "landscape", "overparameterisation", "approximation",
@@ -83,7 +84,9 @@ class Study:
     """A question with the experiments that answer it.
 
     `theory` is Markdown with formulas between dollar signs. `cost` is the stated time in seconds
-    of each preset, control included, on two cores.
+    of each preset, control included, on two cores. `answers` are keys of `chymist.questions`, under
+    which the atlas lists the study; `cover` names the figure that stands for it there, the first
+    unless given. Its story is `stories/<slug>.md` beside the study's file.
     """
 
     slug: str
@@ -98,6 +101,8 @@ class Study:
     cost: Mapping[str, float] = field(default_factory=dict)
     input: Input | None = None
     limits: str = ""
+    answers: tuple[str, ...] = ()
+    cover: str = ""
 
     def __post_init__(self) -> None:
         """Hold the study to its contract.
@@ -143,6 +148,23 @@ class Study:
                     f"{self.slug}: the control of {experiment.name} flips no claim",
                     "name at least one claim that must be refuted under it",
                 )
+        for answer in self.answers:
+            if answer not in QUESTIONS:
+                hint = did_you_mean(answer, QUESTIONS)
+                raise BadStudy(f"{self.slug}: answers unknown question {answer!r}", hint)
+        drawn = [f.name for e in self.experiments for f in e.figures]
+        if self.cover and self.cover not in drawn:
+            hint = did_you_mean(self.cover, drawn)
+            raise BadStudy(f"{self.slug}: the cover is unknown figure {self.cover!r}", hint)
+        cited = {reference.key for reference in self.references}
+        for claim in (c for e in self.experiments for c in e.claims):
+            for published in claim.published:
+                if published.source not in cited:
+                    raise BadStudy(
+                        f"{self.slug}: claim {claim.name} has a figure published in "
+                        f"{published.source!r}, which the study does not cite",
+                        did_you_mean(published.source, cited),
+                    )
         for preset in self.presets.values():
             self.params.parse(dict(preset))
             for experiment in self.experiments:

@@ -398,14 +398,28 @@ def scripted(run: Path, outside: Path) -> None:
     words = f"{SCRIPT} {link} [/b]"
     manifest = manifest_of(run)
     study = manifest["study"]
-    for name in ("title", "question", "family", "theory", "limits"):
+    for name in ("title", "question", "family", "theory", "limits", "story"):
         study[name] = words
     for experiment in study["experiments"]:
         experiment["says"] = experiment["control"]["says"] = words
         experiment["control"]["change"] = {words: words}
         experiment["figures"][0]["caption"] = words
         experiment["claims"][0]["sentence"] = experiment["claims"][0]["digest"] = words
+        experiment["claims"][0]["published"] = [
+            {"value": 1e300, "setting": words, "source": source} for source in (words, "nameless")
+        ]
     study["references"][0] |= {"authors": [words], "title": words, "venue": words, "key": words}
+    study["references"].append(
+        {
+            "key": "nameless",
+            "authors": [" "],
+            "title": "",
+            "venue": "",
+            "year": 1,
+            "arxiv": "",
+            "doi": "",
+        }
+    )
     manifest["parameters"] = {words: words, "centre": [words]}
     manifest["sweep"] = {words: [words]}
     manifest["parameter_help"] = {words: {"description": words, "range": words, "default": words}}

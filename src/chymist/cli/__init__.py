@@ -33,6 +33,8 @@ VERBS = {
     "report": "Write a run's report as one HTML file.",
     "export": "Write a run's data and figures for other programs.",
     "measure": "Measure your own network with the instruments.",
+    "evidence": "Keep what the presets of studies find, as JSON and figures.",
+    "atlas": "Write the gallery of studies from their evidence.",
     "new": "Write a study of your own to start from.",
     "cite": "Print BibTeX for a study or a run.",
     "lab": "Check a lab's files, rebuild its index, clear what crashes left.",

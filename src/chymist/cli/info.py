@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -9,22 +10,38 @@ from rich.text import Text
 
 from chymist import catalogue
 from chymist.cli.output import err, out, print_json
+from chymist.errors import UsageError
+from chymist.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from chymist.study import Study
 
 
-def info_(study: str, /, *, json: bool = False) -> None:
+def info_(study: str, /, *, story: bool = False, json: bool = False) -> None:
     """Show a study's question, claims, control, parameters, cost and references.
 
     Parameters
     ----------
     study
         A study's slug, or a Python file.
+    story
+        Print the study's story in Markdown, for a reader who has not read the papers.
     json
         Print JSON, the parameters as a JSON schema.
     """
     found = catalogue.find(study)
+    told = catalogue.story(found)
+    if story:
+        if not told:
+            raise UsageError(f"{found.slug} has no story", f"write {catalogue.story_file(found)}")
+        console = out()
+        if console.is_terminal:
+            from rich.markdown import Markdown
+
+            console.print(Markdown(told))
+        else:
+            sys.stdout.write(told)
+        return
     if json:
         print_json(_record(found))
         return
@@ -51,6 +68,8 @@ def info_(study: str, /, *, json: bool = False) -> None:
     for preset in found.presets:
         cost = f"about {found.cost[preset]:.0f} s" if preset in found.cost else "cost not stated"
         console.print(Text(f"preset {preset}: {cost} on two cores"))
+    if told:
+        console.print(Text(f"\nthe story: chymist info {study} --story"))
     console.print()
     for reference in found.references:
         console.print(Text(str(reference)))
@@ -109,6 +128,8 @@ def _record(study: Study) -> dict[str, Any]:
         "parameters": study.params.model_json_schema(),
         "presets": {name: dict(preset) for name, preset in study.presets.items()},
         "cost": dict(study.cost),
+        "answers": [QUESTIONS[key] for key in study.answers],
+        "story": catalogue.story(study),
         "references": [str(r) for r in study.references],
     }
 

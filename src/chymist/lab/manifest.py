@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from chymist import catalogue
 from chymist.params import Params, describe_range
 from chymist.study import Experiment, Study
 
@@ -22,13 +24,20 @@ def describe(study: Study, experiments: Sequence[Experiment]) -> dict[str, Any]:
         "family": study.family,
         "theory": study.theory,
         "limits": study.limits,
+        "story": catalogue.story(study),
         "references": [vars(r) for r in study.references],
         "experiments": [
             {
                 "name": e.name,
                 "says": e.says,
                 "claims": [
-                    {"name": c.name, "sentence": c.sentence, "digest": c.digest()} for c in e.claims
+                    {
+                        "name": c.name,
+                        "sentence": c.sentence,
+                        "digest": c.digest(),
+                        "published": [asdict(p) for p in c.published],
+                    }
+                    for c in e.claims
                 ],
                 "control": {
                     "says": e.control.says,

@@ -43,10 +43,17 @@ class _Reference(_Record):
     doi: Annotated[str, Field(pattern=r"^[A-Za-z0-9./:;()_-]*$")]
 
 
+class _Published(_Record):
+    value: Finite
+    setting: Text
+    source: Text
+
+
 class _Claim(_Record):
     name: Slug
     sentence: Text
     digest: Text
+    published: list[_Published] = []
 
 
 class _Control(_Record):
@@ -75,6 +82,7 @@ class _Study(_Record):
     family: Text
     theory: Text
     limits: Text
+    story: Text = ""
     references: list[_Reference]
     experiments: list[_Experiment]
 

@@ -61,9 +61,7 @@ def inlined(spec: Mapping[str, Any], prefix: str, label: str, limit: int) -> Dra
     Raises:
         ValueError: the specification cannot be rendered.
     """
-    root = ET.fromstring(render(dict(spec), "svg"))  # noqa: S314  the renderer's own text
-    width = float(root.get("width", "480"))
-    _clean(root, prefix)
+    root, width, _ = _drawn(spec, prefix)
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     root.set("role", "img")
@@ -74,6 +72,43 @@ def inlined(spec: Mapping[str, Any], prefix: str, label: str, limit: int) -> Dra
     data = base64.b64encode(_picture(render(dict(spec), "png"), limit * 3 // 4)).decode("ascii")
     picture = Markup('<img src="data:image/png;base64,{}" alt="{}">')
     return Drawing(picture.format(data, label), width)
+
+
+def standalone(spec: Mapping[str, Any], limit: int) -> str:
+    """Render a Vega-Lite specification as an SVG file of at most `limit` bytes.
+
+    A larger one holds a picture of itself, reduced until it fits.
+
+    Raises:
+        ValueError: the specification cannot be rendered, or not in so few bytes.
+    """
+    root, width, height = _drawn(spec, "")
+    root.attrib |= {
+        "xmlns": "http://www.w3.org/2000/svg",
+        "width": f"{width:g}",
+        "height": f"{height:g}",
+        "font-family": "sans-serif",
+    }
+    text = ET.tostring(root, encoding="unicode")
+    if len(text.encode()) > limit:
+        for child in list(root):
+            root.remove(child)
+        picture = _picture(render(dict(spec), "png"), (limit - 1000) * 3 // 4)
+        data = base64.b64encode(picture).decode("ascii")
+        size = {"width": f"{width:g}", "height": f"{height:g}"}
+        ET.SubElement(root, "image", {**size, "href": f"data:image/png;base64,{data}"})
+        text = ET.tostring(root, encoding="unicode")
+    if len(text.encode()) > limit:
+        raise ValueError(f"the figure takes more than {limit} bytes")
+    return text + "\n"
+
+
+def _drawn(spec: Mapping[str, Any], prefix: str) -> tuple[ET.Element, float, float]:
+    """Render and clean; return the element with its natural width and height [px]."""
+    root = ET.fromstring(render(dict(spec), "svg"))  # noqa: S314  the renderer's own text
+    width, height = float(root.get("width", "480")), float(root.get("height", "320"))
+    _clean(root, prefix)
+    return root, width, height
 
 
 def _picture(png: bytes, limit: int) -> bytes:

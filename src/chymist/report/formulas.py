@@ -178,6 +178,9 @@ def _lines() -> MarkdownIt:
 def page(markdown: str) -> Markup:
     r"""Render Markdown with formulas; its headings start at the third level.
 
+    Links lead to other sites. What links to a file beside the text is plain text here: a page is
+    one file, and nothing is beside it.
+
     >>> page("Slope $-1$ <b>")
     Markup('<p>Slope <math ...</math> &lt;b&gt;</p>\n')
     """
@@ -187,7 +190,51 @@ def page(markdown: str) -> Markup:
     shift = 3 - min((int(t.tag[1:]) for t in headings), default=3)
     for token in headings:
         token.tag = f"h{min(6, int(token.tag[1:]) + shift)}"
+    for token in tokens:
+        _unlink_neighbours(token)
     return Markup(_html(reader, tokens))  # noqa: S704  the reader escapes what is not its own
+
+
+def _unlink_neighbours(token: Token) -> None:
+    """Drop links, which cannot be nested, that lead to no other site; keep their words."""
+    kept, beside = [], False
+    for child in token.children or ():
+        if child.type == "link_open":
+            beside = not re.match(r"https?://", str(child.attrs["href"]))
+        if not (beside and child.type in ("link_open", "link_close")):
+            kept.append(child)
+    if token.children:
+        token.children = kept
+
+
+def links(markdown: str) -> list[str]:
+    """Return where the links of a text lead.
+
+    >>> links("[one](a.md), <https://arxiv.org/abs/1901.06523>")
+    ['a.md', 'https://arxiv.org/abs/1901.06523']
+    """
+    tokens = _every(_pages().parse(markdown))
+    return [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
+
+
+def sections(markdown: str) -> dict[str, str]:
+    r"""Return the text under each heading of the second level.
+
+    >>> sections("## One\n\na\n\n## Two\n\nb")
+    {'One': 'a', 'Two': 'b'}
+    """
+    lines = markdown.splitlines()
+    tokens = _pages().parse(markdown)
+    starts = [
+        (token.map or [0, 0], tokens[place + 1].content)
+        for place, token in enumerate(tokens)
+        if token.type == "heading_open" and token.tag == "h2"
+    ]
+    ends = [span[0] for span, _ in starts[1:]] + [len(lines)]
+    return {
+        title: "\n".join(lines[span[1] : end]).strip()
+        for (span, title), end in zip(starts, ends, strict=True)
+    }
 
 
 def line(text: str) -> Markup:
@@ -237,4 +284,4 @@ def _html(reader: MarkdownIt, tokens: Sequence[Token]) -> str:
     return re.sub(r'<div class="math inline">(.*?)</div>', r"\1", text, flags=re.S)
 
 
-__all__ = ["line", "mathml", "page", "plain", "unread"]
+__all__ = ["line", "links", "mathml", "page", "plain", "sections", "unread"]

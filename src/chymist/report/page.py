@@ -37,6 +37,7 @@ def render_report(
         .render(
             run=manifest,
             study=manifest["study"],
+            story=manifest["study"].get("story", ""),
             outcome=outcome,
             broken=bool(outcome.get("broken")),
             exploratory=manifest.get("exploratory"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -35,6 +35,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class PublishedView:
+    """What a paper reports of a claim's statistic."""
+
+    value: str
+    setting: str
+    source: str
+
+
+@dataclass(frozen=True)
 class ClaimView:
     """A claim with its lines, or a claim under the control."""
 
@@ -47,6 +56,8 @@ class ClaimView:
     note: str
     lines: tuple[Line, ...]
     flipped: bool = False
+    published: tuple[PublishedView, ...] = ()
+    name: str = ""
 
     @property
     def together(self) -> bool:
@@ -126,6 +137,7 @@ def experiments(
                 drawn += 1
                 shown.append(_figure(figure, figures[figure["name"]], drawn, anchors, limit))
         verdicts = [Verdict.from_json(v) for v in judged["claims"]]
+        published = _published(manifest["study"], record)
         views.append(
             ExperimentView(
                 anchor=anchor,
@@ -135,7 +147,12 @@ def experiments(
                 ran=True,
                 status=overall([v.status for v in verdicts]),
                 figures=tuple(shown),
-                claims=tuple(_claim(v, anchors("claim", v.claim)) for v in verdicts),
+                claims=tuple(
+                    replace(
+                        _claim(v, anchors("claim", v.claim)), published=published.get(v.claim, ())
+                    )
+                    for v in verdicts
+                ),
                 control_says=record["control"]["says"],
                 changes=_changes(record["control"]["change"], manifest["parameters"]),
                 control=tuple(_control(c, verdicts, anchors) for c in judged["control"]),
@@ -143,6 +160,24 @@ def experiments(
             )
         )
     return views
+
+
+def _published(
+    study: Mapping[str, Any], experiment: Mapping[str, Any]
+) -> dict[str, tuple[PublishedView, ...]]:
+    """Name the papers as a reader knows them."""
+    cited = {r["key"]: Reference.from_json(r) for r in study["references"]}
+    return {
+        claim["name"]: tuple(
+            PublishedView(
+                value=number(p["value"]),
+                setting=p["setting"],
+                source=cited[p["source"]].short if p["source"] in cited else p["source"],
+            )
+            for p in claim.get("published", ())
+        )
+        for claim in experiment["claims"]
+    }
 
 
 def _figure(
@@ -193,6 +228,7 @@ def _view(verdict: Verdict, anchor: str, lines: tuple[Line, ...]) -> ClaimView:
         status=verdict.status,
         note="; ".join(filter(None, [verdict.note, _anytime(verdict)])),
         lines=lines,
+        name=verdict.claim,
     )
 
 

@@ -15,7 +15,7 @@ from chymist import data, references, stats
 from chymist.atlas.frequency import frequency_figures as draw
 from chymist.atlas.frequency.circle import kernel_theory, learn_frequencies
 from chymist.atlas.frequency.line import learn_signal
-from chymist.claims import Claim, above, between
+from chymist.claims import Claim, Published, above, between
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Input, Study
 
@@ -110,7 +110,8 @@ CIRCLE = Experiment(
     "circle", "Two-layer ReLU networks fit one cosine each by gradient descent, under losses that "
     r"weigh $k$ by $(1 + k^2)^s$; T is the first step with error below 0.1.", circle,
     prediction=kernel_theory, claims=(
-        Claim("rate", "The time to learn grows as $k^2$.", exponent, between(1.8, 2.3)),
+        Claim("rate", "The time to learn grows as $k^2$.", exponent, between(1.8, 2.3), published=(
+            Published(2.0, "theory and experiment on the circle", "basri2019convergence"),)),
         Claim("kernel", "The tangent kernel at the start predicts the time.",
               misfit, between(0, 0.15), centre="median"),
         Claim("sobolev", r"The loss decides: $T$ goes as $k^{2-2s}$: reversed at $s = 2$.",
@@ -186,5 +187,6 @@ frequencies are exponentially weak in its gradient while $w$ is small, less so w
                      "points": 61, "lr": 2e-5, "steps": 10_000},
     },
     cost={"quick": 50, "paper": 4_000, "paper-61": 400},
+    answers=("order", "activation", "initialisation", "loss", "features"),
     input=Input("one period of a signal: columns x, y, x increasing", (".csv",), data.signal),
 )  # fmt: skip
