@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -124,6 +125,25 @@ def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(x, Mapping):
         return (), dict(x)
     return (x if isinstance(x, tuple) else (x,)), {}
+
+
+def numbers(name: str, given: Any) -> list[float]:
+    """Return a parameter that is one or more finite numbers.
+
+    Raises:
+        BadParameter: it is something else.
+
+    >>> numbers("widths", 2), numbers("widths", (1, 0.5))
+    ([2.0], [1.0, 0.5])
+    """
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    try:
+        found = [float(value) for value in several]
+    except (TypeError, ValueError):
+        found = []
+    if not found or not all(map(math.isfinite, found)):
+        raise BadParameter(f"{name} is {given!r}", "one or more finite numbers")
+    return found
 
 
 def one_number(value: Any) -> Tensor:

@@ -8,7 +8,8 @@ import xarray as xr
 def time_to(error: xr.DataArray, threshold: float) -> xr.DataArray:
     """First recorded step at which the error is below the threshold; NaN if never. Unit: step.
 
-    First crossing rather than last: adaptive optimizers spike late in training.
+    First crossing rather than last: adaptive optimizers spike late in training. Where what was not
+    seen should count, as in a rate over frequencies: `first_crossing`.
 
     >>> e = xr.DataArray([1.0, 0.5, 0.05, 0.2], coords={"step": [0, 10, 20, 30]})
     >>> float(time_to(e, 0.1))
