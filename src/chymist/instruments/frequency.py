@@ -16,6 +16,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from chymist.errors import CannotMeasure
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 
@@ -46,17 +47,21 @@ def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "erro
     transform. Error: rounding. Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
 
     Raises:
-        ValueError: the target has no content at one of the bands.
+        CannotMeasure: the target has no samples, or no content at one of the bands.
 
     >>> from chymist.bench import samples
     >>> spectral_error(samples(np.cos(np.pi * np.arange(4))), [2]).coords
     {'band': [2]}
     """
     y = target if "feature" in target.dims else target.expand_dims(feature=1, axis=-1)
+    _samples(y)
     content = np.abs(np.fft.rfft(np.asarray(y, dtype=float)[..., 0], axis=-1))[..., list(bands)]
     size = np.sqrt(np.mean(np.asarray(y, dtype=float) ** 2)) * y.sizes["sample"]
     if np.any(content < 1e-9 * size):
-        raise ValueError(f"the target has no content at one of the bands {list(bands)}")
+        raise CannotMeasure(
+            f"the target has no content at one of the bands {list(bands)}",
+            "name bands that it has: see spectral_peaks",
+        )
 
     picked = torch.as_tensor(list(bands))
 
@@ -87,14 +92,17 @@ def own_error(target: xr.DataArray, name: str = "error") -> Instrument:
     rounding. Source: none; a projection.
 
     Raises:
-        ValueError: a target is zero everywhere.
+        CannotMeasure: the target has no samples, or is zero everywhere.
 
     >>> from chymist.bench import samples
     >>> own_error(samples(np.ones(4))).dims
     ()
     """
+    _samples(target)
     if np.any((target**2).sum(("sample", "feature")) == 0):
-        raise ValueError("a target that is zero everywhere has no component to learn")
+        raise CannotMeasure(
+            "a target that is zero everywhere has no component to learn", "leave it out"
+        )
 
     def of_target(snapshot: Snapshot) -> Tensor:
         return snapshot.place(target).square().sum((-2, -1))
@@ -164,3 +172,8 @@ def band_error(
         twice[-1] = 1.0
     weighted = power * twice
     return torch.einsum("...hw,bhw->...b", weighted, masks.to(weighted)).sqrt()
+
+
+def _samples(target: xr.DataArray) -> None:
+    if not target.size:
+        raise CannotMeasure("the target has no samples", "give at least one")

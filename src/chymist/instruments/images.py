@@ -13,6 +13,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from chymist.errors import CannotMeasure
 from chymist.instruments.frequency import band_error, radial_bands
 from chymist.instruments.quality import psnr
 from chymist.instruments.snapshot import Instrument, Snapshot
@@ -105,5 +106,7 @@ def _square(
 ) -> Float[Tensor, "*lane channel size size"]:
     side = math.isqrt(values.shape[-2])
     if side**2 != values.shape[-2]:
-        raise ValueError(f"{values.shape[-2]} samples do not fill a square picture")
+        raise CannotMeasure(
+            f"{values.shape[-2]} samples do not fill a square picture", "give n x n pixels"
+        )
     return values.mT.reshape(*values.shape[:-2], values.shape[-1], side, side)

@@ -95,14 +95,18 @@ def direction_of(x: Tensor, direction: Direction, seed: int = 0) -> Float[Tensor
     return torch.as_tensor(vector / size)
 
 
-def checked_period(period: float | None) -> None:
-    """Check a period.
+def checked_period(period: float | None) -> float | None:
+    """Return a period, if there is one.
 
     Raises:
-        BadParameter: it is not positive.
+        BadParameter: it is no positive number.
     """
-    if period is not None and not checks.numbers("period", period)[0] > 0:
+    if period is None:
+        return None
+    found = checks.numbers("period", period)
+    if len(found) > 1 or not found[0] > 0:
         raise BadParameter(f"period is {period}", "a positive number")
+    return found[0]
 
 
 def places_along(
@@ -123,7 +127,7 @@ def places_along(
     >>> places_along(x, torch.ones(1, dtype=torch.float64))[0]
     tensor([0.0000, 0.2500, 0.5000, 0.7500], dtype=torch.float64)
     """
-    checked_period(period)
+    given = checked_period(period)
     along = (x.detach().double() @ direction[..., None])[..., 0]
     least = along.amin(-1, keepdim=True)
     extent = along.amax(-1) - least[..., 0]
@@ -132,7 +136,7 @@ def places_along(
             "all samples lie at one place along the direction", "give another direction"
         )
     samples = along.shape[-1]
-    length = extent * (samples / (samples - 1)) if period is None else torch.full_like(
-        extent, period
+    length = extent * (samples / (samples - 1)) if given is None else torch.full_like(
+        extent, given
     )  # fmt: skip
     return (along - least) / length[..., None], length
