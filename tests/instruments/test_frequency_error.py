@@ -154,6 +154,12 @@ def test_targets_that_are_no_classes_are_refused():
             frequency_error(model, (x, wrong), [1])
 
 
+def test_a_target_that_is_not_finite_is_refused_of_networks_without_parameters_too():
+    y = torch.tensor([[1.0], [torch.nan], [2.0]])
+    with pytest.raises(CannotMeasure, match="the target y has 1 of 3 values that are not finite"):
+        frequency_error(nn.Identity(), (torch.arange(3.0)[:, None], y), [1])
+
+
 def test_a_band_that_was_not_measured_is_refused():
     x = torch.arange(8.0)[:, None]
     found = frequency_error(nn.Identity(), (x, x), [1, 2])

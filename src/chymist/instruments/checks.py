@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import xarray as xr
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure, MovingTarget, did_you_mean
@@ -133,10 +135,12 @@ def numbers(name: str, given: Any) -> list[float]:
     Raises:
         BadParameter: it is something else.
 
-    >>> numbers("widths", 2), numbers("widths", (1, 0.5))
-    ([2.0], [1.0, 0.5])
+    >>> numbers("widths", 2), numbers("widths", (1, 0.5)), numbers("widths", np.arange(2))
+    ([2.0], [1.0, 0.5], [0.0, 1.0])
     """
-    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    bare = given.values if isinstance(given, xr.DataArray) else given
+    bare = bare.tolist() if isinstance(bare, Tensor | np.ndarray) else bare
+    several = bare if isinstance(bare, Sequence) and not isinstance(bare, str) else [bare]
     try:
         found = [float(value) for value in several]
     except (TypeError, ValueError):

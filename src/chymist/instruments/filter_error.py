@@ -60,9 +60,9 @@ def filter_error(
     neighbours, and its high error starts above 1.
 
     Shapes: (filter,), float64. Unit: 1. Cost: exact; three forward passes, two of them checks, and
-    samples^2 x (features + widths x outputs); of chosen widths, `choose_widths` too. Memory: 128
-    MiB of blocks, and outputs and inputs in float64; G is never kept. Error: rounding. Source: Xu,
-    Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
+    samples^2 x (features + widths x outputs); of chosen widths, `choose_widths` too. Memory:
+    outputs and inputs in float64, and 16 rows of G at a time; G is never kept. Error: rounding.
+    Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
 
     Raises:
         BadParameter: a width is not positive, or a share outside of 0..1.
@@ -114,8 +114,8 @@ def training_filter_error(
     Unit: 1; NaN where a part of the targets is nothing. Cost: no forward pass in full-batch
     training; a product of matrices, widths x samples^2 x outputs, a lane, and what making filters
     takes. Memory: widths x samples^2 numbers (times lanes, where lanes have their own inputs) if
-    they are kept, else 128 MiB of blocks; and widths x samples x outputs a lane. Error: rounding in
-    the training's dtype. Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
+    they are kept, else 16 rows of a filter; and widths x samples x outputs a lane. Error: rounding
+    in the training's dtype. Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
 
     Raises:
         BadParameter: no widths, or one that is not positive.

@@ -80,10 +80,10 @@ def frequency_error(
 
     Shapes: (frequency,), float64; frequencies in cycles per period. Unit: 1. Cost: three forward
     passes, two of them checks, and samples x frequencies sines and cosines; `principal` an
-    eigenvalue problem of the smaller of samples and features. Memory: 64 MiB of waves at most, and
-    outputs and inputs in float64. Error: rounding; where content is small beside that of other
-    frequencies (leakage of uneven places) the ratio says little: see `content`. Source: Xu, Zhang,
-    Luo, Xiao, Ma (2020), arXiv:1901.06523.
+    eigenvalue problem of the smaller of samples and features. Memory: outputs and inputs in
+    float64, and waves of some samples at a time. Error: rounding; where content is small beside
+    that of other frequencies (leakage of uneven places) the ratio says little: see `content`.
+    Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
 
     Raises:
         BadParameter: no frequencies; a period that is not positive; a direction that does not fit.

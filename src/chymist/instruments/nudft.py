@@ -15,8 +15,8 @@ from torch import Tensor
 from chymist.errors import CannotMeasure
 from chymist.instruments import checks
 
-BLOCK = 2**22
-"""Numbers of a block of waves, 32 MiB in float64."""
+BLOCK, LEAST = 2**15, 16
+"""Angles of a block, few enough to stay in a core's cache, and its least samples."""
 
 
 def nudft(
@@ -30,10 +30,10 @@ def nudft(
     are shared by all lanes of the values.
 
     Shapes: (*lane, band, feature), complex, of the values' precision. Unit: the values'. Cost:
-    exact, samples x frequencies sines and cosines and two products of matrices. Memory: 64 MiB of
-    waves, whatever the samples, and the result. Error: rounding; angles are reduced to one turn
-    before they are multiplied by 2 pi, so that it grows with k u by that of k u alone. Source:
-    1901.06523 (arXiv), equation 4, times the number of samples.
+    exact, samples x frequencies sines and cosines and two products of matrices. Memory: waves of
+    16 samples or 512 KiB at a time, whatever the samples, and the result. Error: rounding; angles
+    are reduced to one turn before they are multiplied by 2 pi, so that it grows with k u by that of
+    k u alone. Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523, without their factor 1/n.
 
     Raises:
         BadParameter: no frequencies, or one that is not finite.
@@ -55,7 +55,7 @@ def nudft(
     if not bool(places.isfinite().all()) or not bool(values.isfinite().all()):
         raise CannotMeasure("a place or a value is not finite", "leave out those samples")
     lanes = max(places[..., 0].numel(), 1)
-    step = max(1, BLOCK // (len(k) * lanes))
+    step = max(LEAST, BLOCK // (len(k) * lanes))
     total: Tensor | None = None
     for first in range(0, samples, step):
         part = slice(first, first + step)

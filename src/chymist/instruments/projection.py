@@ -84,8 +84,8 @@ def direction_of(x: Tensor, direction: Direction, seed: int = 0) -> Float[Tensor
         if direction == "principal":
             return principal_direction(x)
         return random_direction(features, seed).to(x.device)
-    given = direction.flatten().tolist() if isinstance(direction, Tensor) else direction
-    vector = torch.tensor(checks.numbers("direction", given), dtype=torch.float64, device=x.device)
+    numbers = checks.numbers("direction", direction)
+    vector = torch.tensor(numbers, dtype=torch.float64, device=x.device)
     size = vector.norm()
     if len(vector) != features or not size > 0:
         raise BadParameter(
