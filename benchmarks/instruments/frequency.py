@@ -42,7 +42,7 @@ try:
 except ImportError:
     finufft = None
 
-SAMPLES, FEATURES, OUTPUTS = 4000, 64, 10
+SAMPLES, FEATURES, OUTPUTS = 2000, 64, 10
 
 
 def transforms(frequencies):
