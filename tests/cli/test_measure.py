@@ -114,6 +114,7 @@ def test_every_listed_instrument_measures_a_classifier_or_says_why_not(mine, cap
     assert execute(["measure", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert {"ntk", "noise-scale", "margins", "second-moments", "layer-norms"} <= set(listed)
+    assert {"frequency-error", "filter-error"} <= set(listed)
     assert set(UNFIT) <= set(listed)
     for name in listed:
         code = execute(["measure", "mine:classes", "--instrument", name, "--json"])

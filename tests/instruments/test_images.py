@@ -4,6 +4,7 @@ import torch
 
 from chymist import data, models
 from chymist.bench import Bench
+from chymist.errors import CannotMeasure
 from chymist.instruments import held_out_psnr, images, training_psnr
 from chymist.solvers import Adam
 
@@ -75,6 +76,6 @@ def test_samples_that_fill_no_square_are_refused():
     x = torch.rand(3, 2)
     bench = Bench("tests", "images", (0, 1))
     networks = bench.networks(lambda: models.coordinate_network("none", width=8, m=4, highest=4))
-    with pytest.raises(ValueError, match="3 samples do not fill a square"):
+    with pytest.raises(CannotMeasure, match="3 samples do not fill a square"):
         bench.train(networks, Adam(), x, torch.zeros(3, 1), steps=0,
                     record={images.picture_band_error((1, 2)): lambda steps: [0]})  # fmt: skip

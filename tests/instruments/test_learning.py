@@ -4,6 +4,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chymist.errors import CannotMeasure
 from chymist.instruments import area_under, time_to
 
 curves = st.lists(st.floats(0, 10) | st.just(float("nan")), min_size=2, max_size=12)
@@ -60,5 +61,5 @@ def test_area_under_of_a_constant_is_the_constant_and_missing_stays_missing():
 
 
 def test_area_under_needs_two_steps():
-    with pytest.raises(ValueError, match="two recorded steps"):
+    with pytest.raises(CannotMeasure, match="two recorded steps"):
         area_under(curve([1.0]))

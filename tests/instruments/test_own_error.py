@@ -6,6 +6,7 @@ import torch
 import xarray as xr
 
 from chymist.bench import samples
+from chymist.errors import CannotMeasure
 from chymist.instruments import Snapshot, own_error, spectral_error
 
 ANGLE = 2 * np.pi * np.arange(32) / 32
@@ -36,5 +37,5 @@ def test_without_leakage_it_is_the_spectral_error():
 
 
 def test_a_target_of_zeros_is_refused():
-    with pytest.raises(ValueError, match="zero everywhere"):
+    with pytest.raises(CannotMeasure, match="zero everywhere"):
         own_error(xr.zeros_like(samples(np.cos(ANGLE)[None], k=[1])))

@@ -5,6 +5,7 @@ An instrument may not import `chymist.theory`: a measurement must not know what 
 
 from chymist.instruments.activation_regions import lipschitz_exact
 from chymist.instruments.activity import Activity, activity
+from chymist.instruments.alone import alone
 from chymist.instruments.barriers import Barrier, loss_barrier
 from chymist.instruments.condensation import (
     Clusters,
@@ -15,6 +16,7 @@ from chymist.instruments.condensation import (
     training_condensation,
 )
 from chymist.instruments.coordinates import CoordinateCheck, coordinate_check
+from chymist.instruments.crossings import RateSlope, decay_rate, first_crossing, rate_slope
 from chymist.instruments.density import Density, spectral_density
 from chymist.instruments.directions import (
     Alignment,
@@ -24,6 +26,7 @@ from chymist.instruments.directions import (
 )
 from chymist.instruments.drift import relative_drift
 from chymist.instruments.eigenpairs import Eigenpairs, eigenpairs
+from chymist.instruments.filter_error import FilterError, filter_error, training_filter_error
 from chymist.instruments.fisher import categorical, empirical_fisher, gaussian, monte_carlo_fisher
 from chymist.instruments.frequency import (
     band_error,
@@ -33,12 +36,24 @@ from chymist.instruments.frequency import (
     spectral_error,
     spectral_peaks,
 )
+from chymist.instruments.frequency_error import (
+    FrequencyError,
+    frequency_error,
+    training_frequency_error,
+)
 from chymist.instruments.gauss_newton import gauss_newton
 from chymist.instruments.gradient_noise import (
     Covariance,
     gradient_covariance,
     gradient_norms,
     gradient_variance,
+)
+from chymist.instruments.graph_filter import (
+    choose_widths,
+    graph_lowpass,
+    high_share,
+    low_passed,
+    neighbour_distance,
 )
 from chymist.instruments.hessian import hessian
 from chymist.instruments.homogeneity import Homogeneity, homogeneity, training_homogeneity
@@ -79,6 +94,7 @@ from chymist.instruments.noise_scale import (
     training_noise_scale,
     two_batch_noise_scale,
 )
+from chymist.instruments.nudft import nudft
 from chymist.instruments.objective import Objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator, dense, preconditioned
@@ -86,6 +102,7 @@ from chymist.instruments.outliers import Outliers, hessian_outliers, outliers
 from chymist.instruments.path_norms import barron_norm, path_norm, training_path_norm
 from chymist.instruments.per_sample import PerSample, Sampler, sampler
 from chymist.instruments.probes import Estimate
+from chymist.instruments.projection import principal_direction, random_direction
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.ranks import effective_rank, feature_rank, training_rank
 from chymist.instruments.saturation import Saturation, attention_saturation, softmax_saturation
@@ -113,6 +130,13 @@ from chymist.instruments.training_kernels import (
     training_kernel_spectrum,
 )
 from chymist.instruments.updates import stacked_update_ratio, training_update_ratio, update_ratio
+from chymist.instruments.walsh import (
+    cube,
+    degree_spectrum,
+    training_walsh,
+    walsh_degrees,
+    walsh_transform,
+)
 
 __all__ = [
     "Activity",
@@ -124,6 +148,8 @@ __all__ = [
     "Density",
     "Eigenpairs",
     "Estimate",
+    "FilterError",
+    "FrequencyError",
     "Homogeneity",
     "Inertia",
     "Instrument",
@@ -141,6 +167,7 @@ __all__ = [
     "Operator",
     "Outliers",
     "PerSample",
+    "RateSlope",
     "Sampler",
     "Saturation",
     "Similarity",
@@ -151,16 +178,21 @@ __all__ = [
     "Tail",
     "TokenSimilarity",
     "activity",
+    "alone",
     "area_under",
     "attention_saturation",
     "averaged_noise_scale",
     "band_error",
     "barron_norm",
     "categorical",
+    "choose_widths",
     "clusters",
     "conjugate_kernel",
     "coordinate_check",
     "critical_batch",
+    "cube",
+    "decay_rate",
+    "degree_spectrum",
     "dense",
     "directional_curvature",
     "effective_rank",
@@ -169,7 +201,10 @@ __all__ = [
     "empirical_ntk",
     "feature_rank",
     "features",
+    "filter_error",
+    "first_crossing",
     "fourier_diagonal",
+    "frequency_error",
     "frobenius_norm",
     "gauss_newton",
     "gaussian",
@@ -178,9 +213,11 @@ __all__ = [
     "gradient_norms",
     "gradient_tail",
     "gradient_variance",
+    "graph_lowpass",
     "held_out_psnr",
     "hessian",
     "hessian_outliers",
+    "high_share",
     "homogeneity",
     "inertia",
     "jacobian_norms",
@@ -195,24 +232,30 @@ __all__ = [
     "loss",
     "loss_barrier",
     "loss_slice",
+    "low_passed",
     "margin_norms",
     "margins",
     "max_margin_stationarity",
     "monte_carlo_fisher",
+    "neighbour_distance",
     "neurons",
     "noise_alignment",
     "noise_scale",
     "nonuniformity",
     "normalised_margin",
     "ntk",
+    "nudft",
     "objective",
     "outliers",
     "own_error",
     "path_norm",
     "preconditioned",
     "predicted_residuals",
+    "principal_direction",
     "psnr",
     "radial_bands",
+    "random_direction",
+    "rate_slope",
     "relative_drift",
     "residual_spectrum",
     "sample_similarity",
@@ -231,6 +274,8 @@ __all__ = [
     "trace",
     "training_alignment",
     "training_condensation",
+    "training_filter_error",
+    "training_frequency_error",
     "training_homogeneity",
     "training_jacobian",
     "training_kernel_alignment",
@@ -251,7 +296,10 @@ __all__ = [
     "training_token_similarity",
     "training_trace",
     "training_update_ratio",
+    "training_walsh",
     "two_batch_noise_scale",
     "update_ratio",
+    "walsh_degrees",
+    "walsh_transform",
     "weight_matching",
 ]

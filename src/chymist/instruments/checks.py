@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import xarray as xr
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure, MovingTarget, did_you_mean
@@ -124,6 +127,27 @@ def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(x, Mapping):
         return (), dict(x)
     return (x if isinstance(x, tuple) else (x,)), {}
+
+
+def numbers(name: str, given: Any) -> list[float]:
+    """Return a parameter that is one or more finite numbers.
+
+    Raises:
+        BadParameter: it is something else.
+
+    >>> numbers("widths", 2), numbers("widths", (1, 0.5)), numbers("widths", np.arange(2))
+    ([2.0], [1.0, 0.5], [0.0, 1.0])
+    """
+    bare = given.values if isinstance(given, xr.DataArray) else given
+    bare = bare.tolist() if isinstance(bare, Tensor | np.ndarray) else bare
+    several = bare if isinstance(bare, Sequence) and not isinstance(bare, str) else [bare]
+    try:
+        found = [float(value) for value in several]
+    except (TypeError, ValueError):
+        found = []
+    if not found or not all(map(math.isfinite, found)):
+        raise BadParameter(f"{name} is {given!r}", "one or more finite numbers")
+    return found
 
 
 def one_number(value: Any) -> Tensor:

@@ -16,6 +16,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from chymist.errors import CannotMeasure
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 
@@ -25,7 +26,8 @@ def residual_spectrum(
 ) -> Float[Tensor, "*lane band"]:
     """Return |hat r(k)|, k = 0..n/2, of the residual r of a one-dimensional fit (first feature).
 
-    Cost: one fast Fourier transform a lane.
+    Shapes: (*lane, n // 2 + 1). Unit: the residual's. Cost: one fast Fourier transform a lane.
+    Memory: the transform. Error: rounding. Source: none; the definition.
 
     >>> x = 2 * torch.pi * torch.arange(8) / 8
     >>> residual_spectrum(torch.cos(2 * x)[:, None], torch.zeros(8, 1)).round(decimals=4).abs()
@@ -38,19 +40,28 @@ def residual_spectrum(
 def spectral_error(target: xr.DataArray, bands: Sequence[int], name: str = "error") -> Instrument:
     """Relative error e_k = |hat(f - y)(k)| / |hat y(k)| of the training targets at the bands k.
 
-    `target` has dimensions (*lanes, sample[, feature]) and must have content at every band. Unit 1;
-    e_k = 1 where nothing of the band has been learnt. Cost: one FFT a lane and recording; no
-    forward pass of its own in full-batch training. Source: Xu, Zhang, Luo, Xiao, Ma (2020),
-    arXiv:1901.06523.
+    `target` has dimensions (*lanes, sample[, feature]), samples in order over a period, and must
+    have content at every band. e_k = 1 where nothing of the band has been learnt. Where samples are
+    not even, or have many features: `training_frequency_error`. Shape: (lane, band). Unit: 1. Cost:
+    one FFT a lane and recording; no forward pass of its own in full-batch training. Memory: the
+    transform. Error: rounding. Source: Xu, Zhang, Luo, Xiao, Ma (2020), arXiv:1901.06523.
 
     Raises:
-        ValueError: the target has no content at one of the bands.
+        CannotMeasure: the target has no samples, or no content at one of the bands.
+
+    >>> from chymist.bench import samples
+    >>> spectral_error(samples(np.cos(np.pi * np.arange(4))), [2]).coords
+    {'band': [2]}
     """
     y = target if "feature" in target.dims else target.expand_dims(feature=1, axis=-1)
+    _samples(y)
     content = np.abs(np.fft.rfft(np.asarray(y, dtype=float)[..., 0], axis=-1))[..., list(bands)]
     size = np.sqrt(np.mean(np.asarray(y, dtype=float) ** 2)) * y.sizes["sample"]
     if np.any(content < 1e-9 * size):
-        raise ValueError(f"the target has no content at one of the bands {list(bands)}")
+        raise CannotMeasure(
+            f"the target has no content at one of the bands {list(bands)}",
+            "name bands that it has: see spectral_peaks",
+        )
 
     picked = torch.as_tensor(list(bands))
 
@@ -77,13 +88,21 @@ def own_error(target: xr.DataArray, name: str = "error") -> Instrument:
 
     `target` has dimensions (*lanes, sample, feature). For y_j = A cos(2 pi k j / n) this is the
     relative error of one Fourier coefficient, whatever leaks into others; 1 where nothing of it has
-    been learnt. Cost: two sums a lane and recording.
+    been learnt. Shape: (lane,). Cost: two sums a lane and recording. Memory: the targets. Error:
+    rounding. Source: none; a projection.
 
     Raises:
-        ValueError: a target is zero everywhere.
+        CannotMeasure: the target has no samples, or is zero everywhere.
+
+    >>> from chymist.bench import samples
+    >>> own_error(samples(np.ones(4))).dims
+    ()
     """
+    _samples(target)
     if np.any((target**2).sum(("sample", "feature")) == 0):
-        raise ValueError("a target that is zero everywhere has no component to learn")
+        raise CannotMeasure(
+            "a target that is zero everywhere has no component to learn", "leave it out"
+        )
 
     def of_target(snapshot: Snapshot) -> Tensor:
         return snapshot.place(target).square().sum((-2, -1))
@@ -121,6 +140,9 @@ def radial_bands(size: int, edges: Sequence[float]) -> Float[Tensor, "band size 
     """Masks of the radial frequency bands edges[j] <= |k| < edges[j+1] on the rfft2 grid.
 
     Unit of |k|: cycles per image. The mean (k = 0) is in a band only if an edge is <= 0.
+
+    >>> radial_bands(4, [0.0, 1.0, 4.0]).sum((1, 2)).tolist()
+    [1.0, 11.0]
     """
     rows = torch.fft.fftfreq(size, 1 / size)
     columns = torch.fft.rfftfreq(size, 1 / size)
@@ -134,7 +156,9 @@ def band_error(
     """Root of the residual's energy in each radial band, sqrt(sum_{k in band} |hat r(k)|^2).
 
     The half plane of rfft2 counts once each column that stands for itself and twice the others.
-    Divide by the same of the target for the relative error e_j.
+    Divide by the same of the target for the relative error e_j. Shapes: (*lane, band). Unit: the
+    residual's. Cost: one 2-D FFT a lane, and pixels times bands. Memory: the transform. Error:
+    rounding. Source: none; Parseval's identity over a band.
 
     >>> r = torch.ones(1, 4, 4)
     >>> band_error(r, radial_bands(4, [0.0, 1.0, 4.0])).tolist()
@@ -148,3 +172,8 @@ def band_error(
         twice[-1] = 1.0
     weighted = power * twice
     return torch.einsum("...hw,bhw->...b", weighted, masks.to(weighted)).sqrt()
+
+
+def _samples(target: xr.DataArray) -> None:
+    if not target.size:
+        raise CannotMeasure("the target has no samples", "give at least one")

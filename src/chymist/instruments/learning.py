@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import xarray as xr
 
+from chymist.errors import CannotMeasure
+
 
 def time_to(error: xr.DataArray, threshold: float) -> xr.DataArray:
     """First recorded step at which the error is below the threshold; NaN if never. Unit: step.
 
-    First crossing rather than last: adaptive optimizers spike late in training.
+    First crossing rather than last: adaptive optimizers spike late in training. Where what was not
+    seen should count, as in a rate over frequencies: `first_crossing`.
 
     >>> e = xr.DataArray([1.0, 0.5, 0.05, 0.2], coords={"step": [0, 10, 20, 30]})
     >>> float(time_to(e, 0.1))
@@ -28,14 +31,14 @@ def area_under(error: xr.DataArray, ceiling: float = 2.0) -> xr.DataArray:
     The trapezoidal rule over the recorded steps, divided by their span; NaN if any value is.
 
     Raises:
-        ValueError: fewer than two steps were recorded.
+        CannotMeasure: fewer than two steps were recorded.
 
     >>> e = xr.DataArray([1.0, 0.0, 0.0], coords={"step": [0, 10, 20]})
     >>> float(area_under(e))
     0.25
     """
     if error.sizes["step"] < 2:
-        raise ValueError("an area under a curve needs two recorded steps")
+        raise CannotMeasure("an area under a curve needs two recorded steps", "record more often")
     span = float(error["step"][-1] - error["step"][0])
     capped = error.clip(max=ceiling)
     area: xr.DataArray = capped.integrate("step") / span

@@ -20,9 +20,13 @@ def line_band_error(
     """Relative error e_j = ||DFT(f - y)||_j / ||DFT(y)||_j of the training line y in bands.
 
     Band j is bands[j][0] <= k < bands[j][1], in cycles per period; its coordinate is the lower edge
-    times `unit`, the frequency of one cycle. Unit 1: 1 where nothing of the band has been learnt.
-    Where the line has no content e_j is infinite. Cost: one FFT a lane; no forward pass of its own
-    in full-batch training.
+    times `unit`, the frequency of one cycle. 1 where nothing of the band has been learnt; where the
+    line has no content e_j is infinite. Shape: (lane, band). Unit: 1. Cost: one FFT a lane; no
+    forward pass of its own in full-batch training. Memory: the transform. Error: rounding. Source:
+    Rahaman et al. (2019), arXiv:1806.08734.
+
+    >>> line_band_error([(1, 4), (4, 8)], 32.0).coords
+    {'band': [32.0, 128.0]}
     """
 
     def energy(line: Tensor) -> Tensor:
@@ -42,9 +46,13 @@ def line_band_error(
 
 
 def line_drawn(x: Float[Tensor, "point axis"], name: str = "drawn") -> Instrument:
-    """What the network draws at the coordinates x, its first output (point). Unit 1.
+    """What the network draws at the coordinates x, its first output (point).
 
-    Cost: one forward pass.
+    Shape: (lane, point). Unit: 1. Cost: one forward pass. Memory: the outputs. Error: none. Source:
+    none; the outputs themselves.
+
+    >>> line_drawn(torch.zeros(3, 1)).coords
+    {'point': [0, 1, 2]}
     """
 
     def measure(snapshot: Snapshot) -> Tensor:

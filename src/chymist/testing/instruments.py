@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from chymist.bench import Bench, samples
 from chymist.ensemble import every
 from chymist.errors import CannotMeasure, ChymistError, MovingTarget
-from chymist.instruments import Instrument
+from chymist.instruments import Instrument, alone
 from chymist.solvers import GradientDescent
 from chymist.testing.networks import Small, half_squared_error, small, small_networks, two_layers
 
@@ -51,7 +51,7 @@ def values(result: Any) -> Any:
 
 
 def check_instrument(
-    measure: Callable[..., Any],
+    measure: Callable[..., Any] | Instrument,
     *,
     referee: Callable[[Small], Any] | None = None,
     recorded: Instrument | None = None,
@@ -80,12 +80,16 @@ def check_instrument(
     - if `recorded` measures the same in a training: each lane agrees with `measure`, to a hundred
       times the tolerance, and does not feel the others.
 
-    `documented` has the docstring, if `measure` has none. `cases` are the networks to measure in
-    place of `small_networks()`, where an instrument is not of all of them.
+    An `Instrument` in place of `measure`, one that is made for trainings, is measured of each
+    network alone (`instruments.alone`) and recorded. `documented` has the docstring, if `measure`
+    has none. `cases` are the networks to measure in place of `small_networks()`, where an
+    instrument is not of all of them.
 
     Raises:
         AssertionError: lists every check that failed.
     """
+    if isinstance(measure, Instrument):
+        recorded, measure = measure, _of_one(measure)
     told = documented or (measure.func if isinstance(measure, partial) else measure)
     name = getattr(told, "__name__", repr(told))
     threads = torch.get_num_threads()
@@ -107,6 +111,11 @@ def check_instrument(
     finally:
         torch.set_num_threads(threads)
     assert not failures, f"{name}:\n" + "\n".join(f"- {f}" for f in failures)  # noqa: S101
+
+
+def _of_one(recorded: Instrument) -> Callable[..., Any]:
+    """Return the measurement of one network that an instrument for trainings makes."""
+    return lambda model, loss, data: alone(recorded, model, data, loss)
 
 
 def _checked(
