@@ -27,7 +27,11 @@ def called(model: nn.Module, states: Mapping[str, Tensor], x: Any) -> Any:
 
 @contextmanager
 def by_formula() -> Iterator[None]:
-    """Keep attention from its fused kernels."""
+    """Keep attention from its fused kernels, in all threads, as long as it lasts.
+
+    PyTorch's switches are global, and threads that leave in another order than they came would
+    leave them wrong: enter it before they start, and what they do inside it changes nothing.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
