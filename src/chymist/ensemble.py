@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from chymist.errors import BadParameter
 from chymist.group import Part, Task, mean_squared_error
 from chymist.instruments import Instrument
+from chymist.instruments.calling import by_formula
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.memory import free as free_memory
@@ -99,6 +100,7 @@ class Ensemble:
     engine: Engine = "auto"
     progress: Progress = lambda done, steps: None
 
+    @by_formula()
     def predict(self, x: Tensor | xr.DataArray) -> xr.DataArray:
         """Return all networks' outputs on inputs x, dims (*lanes, sample, feature)."""
         like = self._like()
@@ -155,6 +157,7 @@ class Ensemble:
             lanes=lanes,
         )
 
+    @by_formula()
     def train(
         self,
         solver: Solver,
@@ -245,7 +248,7 @@ class Ensemble:
             warnings.warn(
                 f"{type(self.module).__name__} decides by its data what it does; its networks are "
                 "called one by one, which is slow",
-                stacklevel=3,
+                stacklevel=4,
             )
         return found
 

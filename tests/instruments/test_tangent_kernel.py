@@ -27,7 +27,7 @@ from chymist.instruments import (
     training_kernel_spectrum,
 )
 from chymist.instruments.layer_signals import factors
-from chymist.instruments.network import of_model
+from chymist.instruments.networks import of_model
 from chymist.solvers import GradientDescent
 
 F64 = torch.float64
@@ -154,7 +154,7 @@ def test_transformers_give_the_jacobians_kernel(build):
 
 def left(build):
     model, x, _ = made(build)
-    return factors(of_model(model, x)[0], x).left
+    return factors(of_model(model, x), x).left
 
 
 def test_layers_are_taken_by_factors_and_the_rest_by_rows():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure
-from chymist.instruments.networks import network
+from chymist.instruments.networks import of_tensor
 from chymist.instruments.path_norms import relu_layers
 
 THIN = 1e-6
@@ -23,15 +23,15 @@ def lipschitz_exact(model: nn.Module, x: Tensor, *, limit: int = 4096, **options
     The network is affine in every region of inputs that switch the same neurons on; its constant is
     the largest of their slopes' spectral norms. m neurons with d inputs have up to sum over i <= d
     of (m choose i) regions: networks with at most `limit` are measured. x are some inputs, for
-    their shape. Shape: a number, float64. Unit: outputs over inputs. `options` go to `network`.
+    their shape. Shape: a number, float64. Unit: outputs over inputs. `options` go to `of_tensor`.
     Cost: a linear program (a millisecond) for each neuron and region of those before it. Memory:
     the regions. Error: rounding; regions without a ball of radius 1e-6 are not seen. Source:
     Zaslavsky (1975), Mem. AMS 154, for the count; the method is enumeration.
 
     Raises:
         CannotMeasure: the model is not a linear layer, ReLU, and a linear layer; it may have more
-            regions than `limit`; see `network`.
-        MovingTarget: see `network`.
+            regions than `limit`; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     The modulus, relu(x) + relu(-x), has the slopes 1 and -1:
 
@@ -41,7 +41,7 @@ def lipschitz_exact(model: nn.Module, x: Tensor, *, limit: int = 4096, **options
     >>> lipschitz_exact(net, torch.ones(1, 1))
     tensor(1., dtype=torch.float64)
     """
-    network(model, x, **options)
+    of_tensor(model, x, **options)
     first, second = relu_layers(model, x)
     w = first.weight.detach().double().cpu()
     a = second.weight.detach().double().cpu()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from chymist.errors import BadParameter, CannotMeasure
-from chymist.instruments.layer_outputs import forward
+from chymist.instruments.calling import called
 from chymist.instruments.one_network import fixed
 
 RECTIFIERS = (
@@ -83,8 +83,8 @@ def activity(model: nn.Module, x: Any, *, margin: float = 0.01) -> dict[str, Act
         enter, leave = watched.around(name)
         hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     try:
-        with watched:
-            forward(model, x)
+        with torch.no_grad(), watched:
+            called(model, {n: b.clone() for n, b in model.named_buffers()}, x)
     finally:
         for hook in hooks:
             hook.remove()

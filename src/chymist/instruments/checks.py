@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from torch import Tensor, nn
 
@@ -115,11 +116,62 @@ def samples(data: Mapping[str, Tensor]) -> int:
     return next(iter(counts.values()))
 
 
+def parts(x: Any) -> tuple[Tensor, ...]:
+    """Return the tensors of inputs: a tensor, or those of a tuple or a mapping."""
+    every = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
+    return tuple(every)
+
+
+def inputs(x: Any, name: str = "x") -> dict[str, Any]:
+    """Return the tensors of inputs under the names by which messages speak of them."""
+    more = "input" if name == "x" else f"input {name}"
+    return {f"{more} {i}" if i else f"the input {name}": t for i, t in enumerate(parts(x))}
+
+
+def still_by_trial(
+    evaluate: Callable[[], list[Tensor]], like: Tensor, told: str, out_of: str
+) -> list[Tensor]:
+    """Evaluate twice: what moves is refused, and leaves no trace in PyTorch's generators.
+
+    `told` is what a message says, with {first}, {again} and {off} for the values that differ most.
+    Not-a-number in both is no movement. Returns what the first evaluation gave.
+
+    Raises:
+        MovingTarget: more than rounding lies between the two.
+    """
+    devices = [like.device] if like.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        once, again = evaluate(), evaluate()
+    for one, two in zip(once, again, strict=True):
+        if one.shape == two.shape and (one.numel() == 0 or not one.is_floating_point()):
+            continue
+        if one.shape == two.shape:
+            off = (one - two).abs().masked_fill(one.isnan() & two.isnan() | (one == two), 0.0)
+            worst = int(off.argmax())
+            largest = float(one.nan_to_num(0.0, 0.0, 0.0).abs().max())
+            if float(off.flatten()[worst]) <= 100 * torch.finfo(one.dtype).eps * largest:
+                continue
+            values = [float(t.flatten()[worst]) for t in (one, two, off)]
+        else:
+            values = [math.nan] * 3
+        what = told.format(first=values[0], again=values[1], off=values[2])
+        raise MovingTarget(
+            f"{what}: a moving target",
+            f"call model.eval(), and take random numbers out of {out_of}",
+        )
+    return once
+
+
 def mapped(function: Callable[[Tensor], Tensor], x: Any) -> Any:
     """Apply a function to a tensor, or to each of a tuple or a mapping of them."""
     if isinstance(x, Mapping):
         return {n: function(t) for n, t in x.items()}
     return tuple(function(t) for t in x) if isinstance(x, tuple | list) else function(x)
+
+
+def cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Return real numbers in another precision, if there is one; all else as it is."""
+    return tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
 
 
 def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

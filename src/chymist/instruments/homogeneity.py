@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
-from chymist.instruments.networks import Networks, network, snapshot_networks
+from chymist.instruments.networks import Networks, of_snapshot, of_tensor
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 ALLOWED = 1e-3
@@ -54,13 +54,13 @@ def homogeneity(
 
     By Euler's identity <w, df/dw> = L f and by scaling with each of `factors`, over all samples and
     outputs of x. A bias in any but the first layer, or a layer norm, is not homogeneous of the
-    layers' number. Shapes: numbers, (factor,), float64. Unit: 1. `options` go to `network`: the
+    layers' number. Shapes: numbers, (factor,), float64. Unit: 1. `options` go to `of_tensor`: the
     degree in some weights alone with `only`. Cost: 3 gradient evaluations, a forward pass a factor.
     Memory: twice a gradient's. Error: rounding. Source: Lyu, Li (2020), arXiv:1906.05890.
 
     Raises:
         BadParameter: a factor is not positive, or 1.
-        CannotMeasure: the outputs are zero; see `network`.
+        CannotMeasure: the outputs are zero; see `of_tensor`.
 
     Two layers without biases have the degree 2:
 
@@ -69,7 +69,7 @@ def homogeneity(
     >>> round(float(found.degree), 9), bool(found.homogeneous)
     (2.0, True)
     """
-    made = network(model, x, **options)
+    made = of_tensor(model, x, **options)
     if not bool(made.outputs().any()):
         raise CannotMeasure("all outputs are zero", "give samples with outputs that are not")
     return measured(made, factors).lane(0)
@@ -86,7 +86,7 @@ def training_homogeneity(name: str = "homogeneity") -> Instrument:
     """
 
     def measure(snapshot: Snapshot) -> Tensor:
-        made = snapshot_networks(snapshot)
+        made = of_snapshot(snapshot)
         return _euler(made)[0]
 
     return Instrument(name, measure, long_name="degree of homogeneity in the weights")
@@ -101,7 +101,7 @@ def measured(made: Networks, factors: tuple[float, ...] = (1.1, 2.0)) -> Homogen
     scaled, turned = [], []
     for c in factors:
         grown = {n: c * p.detach() for n, p in made.parameters.items()}
-        after = Networks(grown, made.x, made.y, made.forward).outputs().flatten(1)
+        after = replace(made, parameters=grown).outputs().flatten(1)
         along = (after * before).sum(1) / before.square().sum(1)
         scaled.append(along.log() / math.log(c))
         across = after - along[:, None] * before

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure, did_you_mean
 from chymist.instruments.layer_signals import inputs_of_layers
-from chymist.instruments.network import Network, of_lane, of_model
+from chymist.instruments.networks import Networks, of_lane, of_model
 from chymist.instruments.tangent_kernel import finite, tangent_kernel
 
 
@@ -58,8 +58,8 @@ def ntk(
     tensor([[2., 3.],
             [3., 5.]])
     """
-    network, x, other = of_model(model, x, other, only=only, dtype=dtype)
-    return finite(tangent_kernel(network, x, other, outputs=outputs)[0])
+    made = of_model(model, x, other=other, only=only, dtype=dtype)
+    return finite(tangent_kernel(made, made.x, made.other, outputs=outputs)[0])
 
 
 def conjugate_kernel(
@@ -92,9 +92,9 @@ def conjugate_kernel(
     tensor([[1., 2.],
             [2., 5.]])
     """
-    network, x, other = of_model(model, x, other, dtype=dtype)
-    one = _features(network, x, layer)
-    two = one if other is None else _features(network, other, layer)
+    made = of_model(model, x, other=other, dtype=dtype)
+    one = _features(made, made.x, layer)
+    two = one if other is None else _features(made, made.other, layer)
     return one @ two.mT
 
 
@@ -124,8 +124,8 @@ def empirical_ntk(
     kernels = []
     for lane in range(len(next(iter(parameters.values())))):
         own = {n: p[lane] for n, p in parameters.items()}
-        network = of_lane(module, own, {n: b[lane] for n, b in buffers.items()})
-        kernels.append(tangent_kernel(network, x, other, outputs=outputs)[0])
+        made = of_lane(module, own, {n: b[lane] for n, b in buffers.items()}, x)
+        kernels.append(tangent_kernel(made, x, other, outputs=outputs)[0])
     return torch.stack(kernels)
 
 
@@ -147,7 +147,7 @@ def fourier_diagonal(
     return torch.einsum("...ij,kij->...k", kernel, waves) / n**2
 
 
-def _features(network: Network, x: Any, layer: str | None) -> Tensor:
+def _features(network: Networks, x: Any, layer: str | None) -> Tensor:
     found = inputs_of_layers(network, x)
     if not found:
         raise CannotMeasure(

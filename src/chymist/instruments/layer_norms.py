@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure
 from chymist.instruments.graphs import CONVOLUTIONS, Step, steps
-from chymist.instruments.networks import network
+from chymist.instruments.networks import of_tensor
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 AT_ONCE = 512
@@ -54,14 +54,14 @@ def layer_norms(model: nn.Module, x: Tensor, **options: Any) -> LayerNorms:
     x are some inputs, whose shape decides a convolution's norm. That of a circular convolution of
     stride 1 is exact, by its Fourier matrices. Another is bounded by that of the circular one that
     is large enough to hold the padded input. Shapes: a number a layer, float64. Unit: of the
-    weights. `options` go to `network`. Cost: two forward passes of checks and a singular value
+    weights. `options` go to `of_tensor`. Cost: two forward passes of checks and a singular value
     decomposition a layer, of a convolution one a frequency (as many as it has places). Memory: a
     layer's weight, of a convolution 512 times its channels. Error: rounding, where `exact`. Source:
     Sedghi, Gupta, Long (2019), arXiv:1805.10408.
 
     Raises:
-        CannotMeasure: a step of the forward pass is not known; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: a step of the forward pass is not known; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> line = nn.Linear(2, 2)
     >>> with torch.no_grad():
@@ -70,7 +70,7 @@ def layer_norms(model: nn.Module, x: Tensor, **options: Any) -> LayerNorms:
     >>> found.frobenius, found.spectral
     ({'0': 5.0}, {'0': 4.0})
     """
-    network(model, x, **options)
+    of_tensor(model, x, **options)
     return of_steps(steps(model, x))
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure, did_you_mean
-from chymist.instruments.one_network import called, fixed
+from chymist.instruments.layers import call
+from chymist.instruments.one_network import fixed
 
 
 def stacked_layer(
@@ -34,7 +35,7 @@ def stacked(model: nn.Module) -> dict[str, Tensor]:
 
 
 def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."]:
-    """Return what a layer puts out, at its last call.
+    """Return what a layer puts out, at its last call; the first tensor, if there are several.
 
     Cost: one forward pass, without gradients. The model is left as it was.
 
@@ -51,25 +52,24 @@ def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."
     modules = dict(model.named_modules())
     if layer not in modules:
         raise CannotMeasure(f"no layer is called {layer!r}", did_you_mean(layer, modules))
-    found: list[Any] = []
-    hook = modules[layer].register_forward_hook(lambda _m, _x, out: found.append(out))
-    try:
-        forward(model, x)
-    finally:
-        hook.remove()
-    if not found:
-        raise CannotMeasure(f"layer {layer} was not called", "name one that the model calls")
-    out = found[-1]
-    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != samples:
-        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise CannotMeasure(
-            f"layer {layer} puts out {shape} for {samples} samples", "a row a sample is needed"
-        )
-    return out.detach()
+    found: list[Tensor] = []
 
+    def leave(_: str, tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
 
-def forward(model: nn.Module, x: Any) -> Any:
-    """Call a model on its own parameters and copies of its buffers, without gradients."""
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     with torch.no_grad():
-        return called(model, buffers, x)
+        call(model, buffers, x, {layer: modules[layer]}, leave)
+    if not found:
+        raise CannotMeasure(
+            f"layer {layer} was not called, or puts out no real numbers",
+            "name one that the model calls",
+        )
+    out = found[-1]
+    if out.ndim < 2 or len(out) != samples:
+        raise CannotMeasure(
+            f"layer {layer} puts out {tuple(out.shape)} for {samples} samples",
+            "a row a sample is needed",
+        )
+    return out

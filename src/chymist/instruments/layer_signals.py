@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from chymist.instruments.layer_calls import Recorder
-from chymist.instruments.network import Network
+from chymist.instruments.networks import Networks
 
 AT_ONCE = 32
 """Outputs whose signals are sent back together."""
@@ -37,7 +37,7 @@ class Factors:
     outputs: int
 
 
-def factors(network: Network, x: Any) -> Factors:
+def factors(network: Networks, x: Any) -> Factors:
     """Return the factors of the Jacobian of a network's outputs on inputs x.
 
     Every output is sent back once, for all samples together, which is right where no sample's
@@ -48,7 +48,7 @@ def factors(network: Network, x: Any) -> Factors:
     """
     leaves = network.leaves()
     with torch.enable_grad(), Recorder(leaves, network.samples(x)) as recorder:
-        out = network.outputs(leaves, x)
+        out = network.rows(leaves, x)
     uses = recorder.uses
     if not out.requires_grad:
         return Factors({}, {}, (), out.shape[2])
@@ -81,13 +81,13 @@ def factors(network: Network, x: Any) -> Factors:
     return Factors(joined, rows, tuple(n for n in leaves if n in left), out.shape[2])
 
 
-def inputs_of_layers(network: Network, x: Any) -> dict[str, Tensor]:
+def inputs_of_layers(network: Networks, x: Any) -> dict[str, Tensor]:
     """Return what enters each layer, by its weight's name, in the order of their last calls.
 
     Each (lane, sample, position, input). Cost: one forward pass.
     """
     with torch.enable_grad(), Recorder(leaves := network.leaves(), network.samples(x)) as recorder:
-        network.outputs(leaves, x)
+        network.rows(leaves, x)
     found: dict[str, list[Tensor]] = {}
     for use in recorder.uses:
         found[use.weight] = [*found.pop(use.weight, []), use.given]

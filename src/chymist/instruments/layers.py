@@ -14,13 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist.errors import BadParameter, CannotMeasure, did_you_mean
-from chymist.instruments import checks
+from chymist.instruments.calling import called
 
 NETWORK = "(network)"
 """The name of the whole model among its layers."""
@@ -85,21 +82,8 @@ def call(
     Of a layer that hands on several tensors the first is taken. A layer's second call is called
     "name#2". Attention is computed by its formula.
     """
-    args, words = checks.arguments(x)
-    with listening(listened, leave, enter), by_formula():
-        return functional_call(model, dict(state), args, words)
-
-
-@contextmanager
-def by_formula() -> Iterator[None]:
-    """Keep attention from its fused kernels, which call no layers and have no second derivative."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with listening(listened, leave, enter):
+        return called(model, state, x)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments.graphs import Step, steps
 from chymist.instruments.layer_norms import spectral_norm
-from chymist.instruments.networks import Networks, network, snapshot_networks
+from chymist.instruments.networks import Networks, of_snapshot, of_tensor
 from chymist.instruments.probes import one_key
 from chymist.instruments.snapshot import Instrument, Snapshot
 
@@ -28,15 +28,15 @@ def jacobian_norms(
     In the Euclidean norms of a sample's inputs and outputs. Of up to 32 outputs the Jacobian is
     made whole; of more, the value comes from power iteration on it, of all samples at once, and is
     a lower bound wherever that stops. Shape: (sample,), float64. Unit: outputs over inputs.
-    `options` go to `network`. Cost: a backward pass an output (or, of more than 32, up to
+    `options` go to `of_tensor`. Cost: a backward pass an output (or, of more than 32, up to
     `iterations` times two gradient evaluations), and two forward passes of checks. Memory: the
     Jacobians. Error: rounding, or up to the iteration's end, at a change of 1e-10. Source: Bubeck,
     Sellke (2021), arXiv:2105.12806.
 
     Raises:
         BadParameter: iterations is not positive.
-        CannotMeasure: the inputs are not floating numbers; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: the inputs are not floating numbers; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> line = nn.Linear(2, 1)
     >>> with torch.no_grad():
@@ -44,7 +44,7 @@ def jacobian_norms(
     >>> jacobian_norms(line, torch.ones(2, 2))
     tensor([5., 5.], dtype=torch.float64)
     """
-    return jacobians(network(model, x, **options), iterations)[0]
+    return jacobians(of_tensor(model, x, **options), iterations)[0]
 
 
 def lipschitz_lower(model: nn.Module, x: Tensor, **options: Any) -> Tensor:
@@ -75,7 +75,7 @@ def training_lipschitz(name: str = "lipschitz") -> Instrument:
     """
 
     def measure(snapshot: Snapshot) -> Tensor:
-        return jacobians(snapshot_networks(snapshot)).amax(1)
+        return jacobians(of_snapshot(snapshot)).amax(1)
 
     return Instrument(name, measure, long_name="largest Jacobian norm over training samples")
 
@@ -86,12 +86,12 @@ def lipschitz_upper(model: nn.Module, x: Tensor, **options: Any) -> Tensor:
     Spectral norms of linear layers and convolutions (see `layer_norms`: bounds where padded with
     zeros), the largest slope of an activation, and sums of the bounds where branches are added. x
     are some inputs, for their shape. Shape: a number, float64. Unit: outputs over inputs. `options`
-    go to `network`. Cost: of `layer_norms`. Memory: as there. Error: a bound, often far above;
+    go to `of_tensor`. Cost: of `layer_norms`. Memory: as there. Error: a bound, often far above;
     exact for one layer. Source: Szegedy and others (2014), arXiv:1312.6199.
 
     Raises:
-        CannotMeasure: a step of the forward pass is not known; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: a step of the forward pass is not known; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> with torch.no_grad():
@@ -99,7 +99,7 @@ def lipschitz_upper(model: nn.Module, x: Tensor, **options: Any) -> Tensor:
     >>> lipschitz_upper(net, torch.ones(1, 2)).square().round(decimals=9)
     tensor(3., dtype=torch.float64)
     """
-    network(model, x, **options)
+    of_tensor(model, x, **options)
     found = steps(model, x)
     shapes = {step.name: step.shape for step in found}
     bounds: dict[str, float] = {}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments.homogeneity import needed_degree
-from chymist.instruments.networks import Networks, network, snapshot_networks
+from chymist.instruments.networks import Networks, of_snapshot, of_tensor
 from chymist.instruments.objective import Data
 from chymist.instruments.snapshot import Instrument, Snapshot
 
@@ -20,13 +20,13 @@ def margins(model: nn.Module, data: Data, **options: Any) -> Float[Tensor, " sam
 
     Positive where the sample is classed as y. The classes y are indices (sample,), or one-hot rows;
     of one output, signs -1 and 1, or 0 and 1 for below and above zero. Shape: (sample,), float64.
-    Unit: of the outputs. `options` go to `network`. Cost: a forward pass, and two of checks.
+    Unit: of the outputs. `options` go to `of_tensor`. Cost: a forward pass, and two of checks.
     Memory: the outputs. Error: rounding. Source: Bartlett, Foster, Telgarsky (2017),
     arXiv:1706.08498.
 
     Raises:
-        CannotMeasure: y holds no classes; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: y holds no classes; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> line = nn.Linear(1, 1, bias=False)
     >>> with torch.no_grad():
@@ -52,9 +52,9 @@ def normalised_margin(
     the weights changes the number. ||w|| is Euclidean, over all trained parameters. `smoothed` puts
     -ln sum exp(-q) in place of the least, over all samples and other classes (a sum, not a mean),
     which gradient flow never lowers. Shape: a number, float64. Unit: outputs over weights^L.
-    `options` go to `network`. Cost: a forward pass, 3 gradient evaluations for the degree, and two
-    forward passes of checks. Memory: twice a gradient's. Error: rounding. Source: Lyu, Li (2020),
-    arXiv:1906.05890.
+    `options` go to `of_tensor`. Cost: a forward pass, 3 gradient evaluations for the degree, and
+    two forward passes of checks. Memory: twice a gradient's. Error: rounding. Source: Lyu, Li
+    (2020), arXiv:1906.05890.
 
     Raises:
         CannotMeasure: the network is not homogeneous, and no degree is given; see `margins`.
@@ -101,7 +101,7 @@ def training_margin(
         )
 
     def measure(snapshot: Snapshot) -> Tensor:
-        made = snapshot_networks(snapshot)
+        made = of_snapshot(snapshot)
         return normalised(made, degree, quantile=quantile, smoothed=smoothed)
 
     which = "smoothed" if smoothed else f"{quantile:g} quantile of the" if quantile else "least"
@@ -109,10 +109,10 @@ def training_margin(
 
 
 def classified(model: nn.Module, data: Data, **options: Any) -> Networks:
-    """Make one model and data (x, y) lanes with targets; see `network`."""
+    """Make one model and data (x, y) lanes with targets; see `of_tensor`."""
     if not isinstance(data, tuple | list) or len(data) != 2 or not isinstance(data[1], Tensor):
         raise CannotMeasure("the data are not a pair of tensors", "give (x, y)")
-    return network(model, *data, flat=False, **options)
+    return of_tensor(model, *data, flat=False, **options)
 
 
 def normalised(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments.graphs import Step, steps
-from chymist.instruments.networks import network
+from chymist.instruments.networks import of_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,8 @@ def weight_matching(
     Raises:
         BadParameter: sweeps is not positive.
         CannotMeasure: a model is not such a chain, both differ in shape, or share a weight between
-            layers; see `network`.
-        MovingTarget: see `network`.
+            layers; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> turned = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -62,8 +62,8 @@ def weight_matching(
     """
     if sweeps < 1:
         raise BadParameter(f"sweeps is {sweeps}", "1 or more")
-    network(model, x)
-    network(other, x)
+    of_tensor(model, x)
+    of_tensor(other, x)
     names, mine = _chain(model, x)
     others, theirs = _chain(other, x)
     here = [_shape(m) for m in mine]

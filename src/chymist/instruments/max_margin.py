@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from chymist.errors import BadParameter
 from chymist.instruments.margins import classified, pairs
-from chymist.instruments.networks import Networks, snapshot_networks
+from chymist.instruments.networks import Networks, of_snapshot
 from chymist.instruments.objective import Data
 from chymist.instruments.snapshot import Instrument, Snapshot
 
@@ -50,7 +50,7 @@ def max_margin_stationarity(
     Margins q are of every sample against every other class, as in `margins`. The multipliers are
     the best by non-negative least squares: for directions of w alone, at any scale. See
     `Stationarity` for what is returned; a tight tolerance sees too few margins, so state it.
-    Shapes: numbers, float64. Unit: 1. `options` go to `network`. Cost: a gradient evaluation for
+    Shapes: numbers, float64. Unit: 1. `options` go to `of_tensor`. Cost: a gradient evaluation for
     each margin within the tolerance, a QR decomposition of their gradients, and two forward passes
     of checks. Memory: those gradients. Error: rounding. Source: Lyu, Li (2020), arXiv:1906.05890.
 
@@ -125,7 +125,7 @@ def stationarity(made: Networks, tolerance: float = 0.05) -> Stationarity:
 
 
 def _recorded(snapshot: Snapshot, tolerance: float) -> Tensor:
-    return stationarity(snapshot_networks(snapshot), tolerance).residual
+    return stationarity(of_snapshot(snapshot), tolerance).residual
 
 
 def _allowed(tolerance: float) -> None:

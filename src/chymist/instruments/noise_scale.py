@@ -81,7 +81,8 @@ def noise_scale(model: nn.Module, loss: Loss, data: Data, **options: Any) -> Noi
     gradient evaluations and a half, three forward passes of checks. Memory: twice the activations.
     Error: the standard error given; tr Sigma loses digits where noise is far below the gradient.
     Source: McCandlish et al. (2018), arXiv:1812.06162. That it predicts the critical batch size is
-    an approximation to within a factor of some ten, questioned in arXiv:2505.23971.
+    an approximation to within a factor of some ten, questioned by Merrill et al. (2025),
+    arXiv:2505.23971.
 
     Raises:
         CannotMeasure: there are fewer than three samples; see `objective`.

@@ -8,17 +8,16 @@ parameter. Attention is computed by its formula, since its fast kernels have no 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from chymist.errors import BadParameter, CannotMeasure, MovingTarget
+from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments import checks
+from chymist.instruments.calling import called
 from chymist.instruments.objective import Data, Loss, Objective, Piece, together
 
 
@@ -51,16 +50,13 @@ def objective(
     x, y = data if isinstance(data, tuple | list) and len(data) == 2 else (None, None)
     if not isinstance(y, Tensor):
         raise CannotMeasure("the data are not a pair of tensors", "give (x, y)")
-    inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
-    given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
+    given = checks.inputs(x)
     checks.consistent({**trained, **others}, {**given, "the target y": y})
     samples = checks.samples({**given, "the target y": y})
     if samples_at_once is not None and samples_at_once < 1:
         raise BadParameter(f"samples_at_once is {samples_at_once}", "it must be 1 or more")
 
-    def cast(tensor: Tensor) -> Tensor:
-        return tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
-
+    cast = partial(checks.cast, dtype=dtype)
     state = {n: cast(t) for n, t in others.items()}
     y = cast(y)
 
@@ -86,17 +82,21 @@ def objective(
     pieces = tuple(piece(a, min(a + step, samples)) for a in range(0, samples, step))
     stacked = {n: cast(p).detach()[None] for n, p in trained.items()}
     made = Objective(stacked, pieces, together(stacked, min(step, samples)))
-    _still_by_trial(made)
+
+    def whole() -> list[Tensor]:
+        return [torch.stack([p.share * _value(made, p) for p in made.pieces]).sum()]
+
+    (first,) = checks.still_by_trial(
+        whole, made.like, "the loss was {first:.6g} and then {again:.6g} on the same data",
+        "the model and the loss",
+    )  # fmt: skip
+    if not bool(first.isfinite()):
+        raise CannotMeasure(
+            f"the loss is {float(first)}", "curvature is defined at finite values only"
+        )
     if len(pieces) > 1:
         _mean(made, piece(0, min(2 * step, samples)))
     return made
-
-
-def called(model: nn.Module, states: Mapping[str, Tensor], x: Any) -> Any:
-    """Call a model as a function of its parameters and buffers, its attention by its formula."""
-    args, words = checks.arguments(x)
-    with sdpa_kernel(SDPBackend.MATH):
-        return functional_call(model, dict(states), args, words)
 
 
 def fixed(model: nn.Module, x: Any) -> int:
@@ -107,8 +107,7 @@ def fixed(model: nn.Module, x: Any) -> int:
         CannotMeasure: there are no samples; dtypes or devices are mixed; a tensor is not finite.
     """
     checks.still(model)
-    inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
-    given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
+    given = checks.inputs(x)
     checks.consistent(checks.states(model) or given, given)
     return checks.samples(given)
 
@@ -128,33 +127,19 @@ def sample_losses(loss: Loss, out: Any, goal: Tensor) -> Tensor:
     return torch.as_tensor(one(out, goal))[None]
 
 
-def _value(made: Objective, piece: Piece) -> float:
+def _value(made: Objective, piece: Piece) -> Tensor:
     # With a gradient, as later: some modules compute otherwise without.
     leaves = {n: p.detach().requires_grad_() for n, p in made.parameters.items()}
     with torch.enable_grad():
-        return float(piece.losses(piece.outputs(leaves)).detach())
-
-
-def _still_by_trial(made: Objective) -> None:
-    """Evaluate twice: what moves is refused, and leaves no trace in PyTorch's generators."""
-    devices = [made.like.device] if made.like.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        first, again = (sum(p.share * _value(made, p) for p in made.pieces) for _ in range(2))
-    if not math.isfinite(first):
-        raise CannotMeasure(f"the loss is {first}", "curvature is defined at finite values only")
-    if abs(first - again) > 100 * torch.finfo(made.like.dtype).eps * abs(first):
-        raise MovingTarget(
-            f"the loss was {first:.6g} and then {again:.6g} on the same data: a moving target",
-            "call model.eval(), and take random numbers out of the model and the loss",
-        )
+        return piece.losses(piece.outputs(leaves)).detach()
 
 
 def _mean(made: Objective, joined: Piece) -> None:
     """Check on the first two pieces, and on both joined, that the loss is a mean over samples."""
     first, second = made.pieces[:2]
     share = first.share + second.share
-    apart = (first.share * _value(made, first) + second.share * _value(made, second)) / share
-    whole = _value(made, joined)
+    sum_of_both = first.share * _value(made, first) + second.share * _value(made, second)
+    apart, whole = float(sum_of_both) / share, float(_value(made, joined))
     if abs(whole - apart) > 1000 * torch.finfo(made.like.dtype).eps * abs(apart):
         raise CannotMeasure(
             f"the loss of samples together is {whole:.6g}, the mean over parts {apart:.6g}",

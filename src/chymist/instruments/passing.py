@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as tree
 
-from chymist.errors import CannotMeasure, MovingTarget
+from chymist.errors import CannotMeasure
 from chymist.instruments import checks
 from chymist.instruments.layers import Enter, Layers, Leave, all_called, call, chosen
 from chymist.instruments.snapshot import Snapshot
@@ -176,8 +176,7 @@ def one_network(model: nn.Module, x: Any, layers: Layers = None, *, y: Any = Non
     checks.still(model)
     chosen(model, layers)
     states = {n: t.detach() for n, t in checks.states(model).items()}
-    inputs = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else (x,)
-    given = {f"input {i}" if i else "the input x": t for i, t in enumerate(inputs)}
+    given = checks.inputs(x)
     if y is not None:
         given["the target y"] = y
     if states:
@@ -186,7 +185,16 @@ def one_network(model: nn.Module, x: Any, layers: Layers = None, *, y: Any = Non
     own = {n: p for n, p in states.items() if n in dict(model.named_parameters())}
     rest = {n: t for n, t in states.items() if n not in own}
     made = Passing(model, layers, {n: p[None] for n, p in own.items()}, rest, x, samples)
-    _still_by_trial(made)
+
+    def outputs() -> list[Tensor]:
+        out = made.run(lambda _, tensor: tensor, listened={})
+        return [t for t in tree.tree_leaves(out) if isinstance(t, Tensor)]
+
+    with torch.no_grad():
+        checks.still_by_trial(
+            outputs, checks.parts(x)[0], "the model gave two outputs for the same input",
+            "the model",
+        )  # fmt: skip
     return made
 
 
@@ -237,26 +245,4 @@ def all_finite(found: Mapping[str, Tensor]) -> None:
             raise CannotMeasure(
                 f"layer {name.removesuffix(' <')} has values that are not finite",
                 "its input or weights are too large for the dtype, or it divides by zero",
-            )
-
-
-def _still_by_trial(made: Passing) -> None:
-    """Call twice: what moves is refused, and leaves no trace in PyTorch's generators."""
-
-    def call() -> list[Tensor]:
-        out = made.run(lambda _, tensor: tensor, listened={})
-        return [t for t in tree.tree_leaves(out) if isinstance(t, Tensor)]
-
-    leaves = [*made.parameters.values(), *tree.tree_leaves(made.x)]
-    cuda = {t.device for t in leaves if isinstance(t, Tensor) and t.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(cuda)), torch.no_grad():
-        first, again = call(), call()
-    for one, two in zip(first, again, strict=False):
-        if one.shape != two.shape or not torch.allclose(
-            one, two, rtol=1e-4, atol=1e-6 * float(one.abs().max() if one.numel() else 0),
-            equal_nan=True,
-        ):  # fmt: skip
-            raise MovingTarget(
-                "the model gave two outputs for the same input: a moving target",
-                "call model.eval(), and take random numbers out of the model",
             )

@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments.graphs import steps
-from chymist.instruments.networks import network, snapshot_networks
+from chymist.instruments.networks import of_snapshot, of_tensor
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 _KNOWN = {"input", "output", "linear", "convolution", "average", "shape", "sum"}
@@ -26,14 +26,14 @@ def path_norm(model: nn.Module, x: Tensor, p: int = 1, **options: Any) -> Tensor
     some inputs, whose shape alone counts. Sums of branches, average pooling and convolutions are
     known; a mean's weights count to the power p too, so that with p = 2 average pooling is refused.
     All parameters count, trained or not. Shape: a number, float64. Unit: of the weights to the
-    power of the layers. `options` go to `network`. Cost: three forward passes. Memory: a copy of
+    power of the layers. `options` go to `of_tensor`. Cost: three forward passes. Memory: a copy of
     the weights in float64. Error: rounding. Source: Neyshabur, Tomioka, Srebro (2015),
     arXiv:1503.00036.
 
     Raises:
         BadParameter: p is not 1 or 2.
-        CannotMeasure: a step of the forward pass is not known, or no ReLU; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: a step of the forward pass is not known, or no ReLU; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False))
     >>> with torch.no_grad():
@@ -42,7 +42,7 @@ def path_norm(model: nn.Module, x: Tensor, p: int = 1, **options: Any) -> Tensor
     tensor(12., dtype=torch.float64)
     """
     _power(p)
-    network(model, x, **options)
+    of_tensor(model, x, **options)
     for step in steps(model, x):
         if step.kind not in _KNOWN | _POSITIVE or (step.kind == "average" and p == 2):
             raise CannotMeasure(
@@ -75,13 +75,13 @@ def training_path_norm(p: int = 1, name: str = "path_norm") -> Instrument:
     _power(p)
 
     def measure(snapshot: Snapshot) -> Tensor:
-        made = snapshot_networks(snapshot)
+        made = of_snapshot(snapshot)
         own = {n: w.detach().abs() ** p for n, w in made.parameters.items()}
         ones = torch.ones_like(made.x[..., :1, :])
         ramp = torch.linspace(0.5, 2.0, ones.shape[-1]).to(ones).expand_as(ones)
 
         def total(x: Tensor) -> Tensor:
-            return made.forward(own, x).double().flatten(1).sum(1)
+            return made.rows(own, x).double().flatten(1).sum(1)
 
         value, zero = total(ones), total(0 * ones)
         both = total(ones + ramp) + zero - value - total(ramp)
@@ -103,13 +103,13 @@ def barron_norm(model: nn.Module, x: Tensor, *, inner: int = 1, **options: Any) 
     input weights, c_k its bias, |a_k| the l2 norm over outputs; the output's bias does not count.
     No factor 1/m: a network written as a mean over m neurons has it in a_k. An upper bound of the
     function's own Barron norm, the least over all networks for it. Shape: a number, float64. Unit:
-    of the weights squared. `options` go to `network`. Cost: two forward passes. Memory: the
+    of the weights squared. `options` go to `of_tensor`. Cost: two forward passes. Memory: the
     weights. Error: rounding. Source: E, Ma, Wu (2019), arXiv:1906.08039.
 
     Raises:
         BadParameter: inner is not 1 or 2.
-        CannotMeasure: the model is not a linear layer, ReLU, and a linear layer; see `network`.
-        MovingTarget: see `network`.
+        CannotMeasure: the model is not a linear layer, ReLU, and a linear layer; see `of_tensor`.
+        MovingTarget: see `of_tensor`.
 
     >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1))
     >>> with torch.no_grad():
@@ -119,7 +119,7 @@ def barron_norm(model: nn.Module, x: Tensor, *, inner: int = 1, **options: Any) 
     """
     if inner not in (1, 2):
         raise BadParameter(f"inner is {inner}", "1 or 2")
-    network(model, x, **options)
+    of_tensor(model, x, **options)
     first, second = relu_layers(model, x)
     sizes = first.weight.detach().double().norm(p=inner, dim=1)
     if first.bias is not None:

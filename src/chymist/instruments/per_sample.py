@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from chymist.errors import CannotMeasure
+from chymist.instruments.calling import called
 from chymist.instruments.factors import Use, Watched
 from chymist.instruments.objective import Data, Loss, snapshot_objective
-from chymist.instruments.one_network import called, objective, sample_losses
+from chymist.instruments.one_network import objective, sample_losses
 from chymist.instruments.sample_parts import Held, Made, Outer, SamplePart
 from chymist.instruments.snapshot import Snapshot
 

@@ -12,7 +12,7 @@ from torch.func import vjp
 from chymist.errors import BadParameter, CannotMeasure, did_you_mean
 from chymist.instruments.jacobian_products import LIMIT, of_factors, of_rows
 from chymist.instruments.layer_signals import Factors, close, factors, mixture
-from chymist.instruments.network import Network
+from chymist.instruments.networks import Networks
 
 OUTPUTS = ("trace", "each", "full")
 
@@ -21,7 +21,7 @@ Rows = Callable[[int, int], Tensor]
 
 
 def tangent_kernel(
-    network: Network, x: Any, other: Any = None, *, outputs: str = "trace"
+    network: Networks, x: Any, other: Any = None, *, outputs: str = "trace"
 ) -> Tensor:
     """Return the kernel of all lanes between x and `other` (or x itself); see `kernels.ntk`.
 
@@ -70,7 +70,7 @@ def finite(kernel: Tensor) -> Tensor:
     return kernel
 
 
-def rows_of(network: Network, x: Any, names: Sequence[str]) -> Rows:
+def rows_of(network: Networks, x: Any, names: Sequence[str]) -> Rows:
     """Return how to make rows of the Jacobian by some parameters, for some samples at a time.
 
     Each sample on its own, all outputs sent back together; where samples feel each other, each
@@ -79,7 +79,7 @@ def rows_of(network: Network, x: Any, names: Sequence[str]) -> Rows:
     """
     leaves = network.leaves()
     with torch.enable_grad():
-        out = network.outputs(leaves, x)
+        out = network.rows(leaves, x)
         mix = mixture(out)
 
     def joined(slopes: Sequence[Tensor | None]) -> Tensor:
@@ -102,7 +102,7 @@ def rows_of(network: Network, x: Any, names: Sequence[str]) -> Rows:
     def alone(first: int, last: int) -> Tensor:
         def one(sample: Any) -> Tensor:
             def function(own: dict[str, Tensor]) -> Tensor:
-                return network.outputs({**fixed, **own}, _unsqueezed(sample, network.dim))
+                return network.rows({**fixed, **own}, _unsqueezed(sample, network.dim))
 
             made, pull, *_ = vjp(function, {n: fixed[n] for n in names})
             count = made.shape[2]

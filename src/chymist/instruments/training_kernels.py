@@ -10,7 +10,7 @@ from torch import Tensor
 from chymist.errors import BadParameter
 from chymist.instruments.kernel_alignment import kernel_alignment, kernel_drift
 from chymist.instruments.kernel_spectrum import kernel_spectrum
-from chymist.instruments.network import of_snapshot
+from chymist.instruments.networks import of_snapshot
 from chymist.instruments.snapshot import Instrument, Snapshot
 from chymist.instruments.tangent_kernel import tangent_kernel
 
