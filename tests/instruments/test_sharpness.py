@@ -59,7 +59,7 @@ def test_a_recorded_lane_is_the_network_measured_alone(name):
     tight = instruments.training_sharpness(4, tolerance=1e-9, name="tight")
     bottom = instruments.training_sharpness(2, end="bottom", tolerance=1e-9, name="bottom")
     newton = instruments.training_sharpness(2, matrix="gauss-newton", tolerance=1e-9, name="gn")
-    alignment = instruments.training_alignment(2, tolerance=1e-10)
+    alignment = instruments.training_alignment(2, tolerance=1e-12)
     run = train(build, [tight, bottom, newton, alignment])
     assert run.data.tight.dims == ("seed", "step", "eigen")
     for lane in range(3):
@@ -72,7 +72,7 @@ def test_a_recorded_lane_is_the_network_measured_alone(name):
         ):
             expected = instruments.sharpness(*network, tolerance=1e-9, **options).values
             np.testing.assert_allclose(end[variable][: options["k"]], expected, rtol=1e-6)
-        share = instruments.gradient_alignment(*network, 2, tolerance=1e-10).share
+        share = instruments.gradient_alignment(*network, 2, tolerance=1e-12).share
         np.testing.assert_allclose(end.alignment, share, rtol=1e-4)
 
 

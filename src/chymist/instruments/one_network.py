@@ -130,16 +130,16 @@ def sample_losses(loss: Loss, out: Any, goal: Tensor) -> Tensor:
 
 def _value(made: Objective, piece: Piece) -> float:
     # With a gradient, as later: some modules compute otherwise without.
-    leaves = {n: p.detach().requires_grad_() for n, p in made.parameters.items()}
-    with torch.enable_grad():
-        return float(piece.losses(piece.outputs(leaves)).detach())
+    return float(made.forward(piece)[2].detach())
 
 
 def _still_by_trial(made: Objective) -> None:
     """Evaluate twice: what moves is refused, and leaves no trace in PyTorch's generators."""
     devices = [made.like.device] if made.like.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        first, again = (sum(p.share * _value(made, p) for p in made.pieces) for _ in range(2))
+        whole = len(made.pieces) == 1
+        first = float(made.begun[2].detach()) if whole else _sum(made)
+        again = _sum(made)
     if not math.isfinite(first):
         raise CannotMeasure(f"the loss is {first}", "curvature is defined at finite values only")
     if abs(first - again) > 100 * torch.finfo(made.like.dtype).eps * abs(first):
@@ -147,6 +147,10 @@ def _still_by_trial(made: Objective) -> None:
             f"the loss was {first:.6g} and then {again:.6g} on the same data: a moving target",
             "call model.eval(), and take random numbers out of the model and the loss",
         )
+
+
+def _sum(made: Objective) -> float:
+    return sum(p.share * _value(made, p) for p in made.pieces)
 
 
 def _mean(made: Objective, joined: Piece) -> None:
