@@ -153,9 +153,10 @@ def test_tracking_is_as_good_and_as_cheap_as_it_says(solver, monkeypatch):
     place = bench((0,), torch.float32)
     networks = place.networks(lambda: MLP(64, 32, 32, 10, activation="tanh"), gaussian_start)
     tracked = instruments.training_sharpness()
+    rarely = instruments.training_sharpness(tolerance=0.0101, guard_every=4, name="rarely")
     exact = instruments.training_sharpness(tolerance=1e-7, guard=3, name="exact")
     run = place.train(
-        networks, solver, *digits(200), steps=800, record={tracked: every(20), exact: every(20)}
+        networks, solver, *digits(200), steps=800, record={i: every(20) for i in (tracked, rarely, exact)}
     ).data
     error = abs(run.sharpness / run.exact - 1)
     assert float(error.median()) < 0.005
@@ -163,6 +164,11 @@ def test_tracking_is_as_good_and_as_cheap_as_it_says(solver, monkeypatch):
     products = [p for tolerance, p in spent if tolerance == 0.01]
     assert len(products) == 41
     assert np.mean(products[1:]) < 5
+    error = abs(run.rarely / run.exact - 1)
+    assert float(error.median()) < 0.01
+    cheap = [p for tolerance, p in spent if tolerance == 0.0101]
+    assert np.mean(cheap[1:]) < 0.8 * np.mean(products[1:])
+    assert 1 + 2 * np.mean(cheap[1:]) <= 5.5
 
 
 def test_preconditioned_sharpness_is_that_of_the_quotient():

@@ -122,7 +122,7 @@ def eigenpairs(
             done = search.whole or bool(found.done.all())
             if done and checked and not search.whole:
                 checked = False
-                again = _may_occur_again(search, found, end, tolerance)
+                again = _may_occur_again(search, found, now, end, tolerance)
                 if bool(again.any()):
                     found = replace(found, done=found.done & ~again)
                     search.widen(k)
@@ -144,7 +144,9 @@ def eigenpairs(
     )  # fmt: skip
 
 
-def _may_occur_again(search: Basis, found: _Found, end: End, tolerance: float) -> Tensor:
+def _may_occur_again(
+    search: Basis, found: _Found, now: Ritz, end: End, tolerance: float
+) -> Tensor:
     """Say in which lanes one of the k values may occur more often than it was found.
 
     The matrix on the rest of the space, searched from a fresh normal vector by Lanczos, has what
@@ -161,6 +163,8 @@ def _may_occur_again(search: Basis, found: _Found, end: End, tolerance: float) -
     slack = torch.maximum(tolerance * size[:, -1], 8 * eps * size.amax(1))
     # Another k-th value would change nothing, another (k-1)-th would take its place.
     limit = 0.5 * (outer[:, -1] + outer[:, -2]) + slack
+    # What a lane has met with since it was done, for others' sake, is in the basis.
+    met = (order(now.values) > outer + slack[:, None]).any(1)
     first = search.width
     search.aside()
     may = ~search.operator.lost
@@ -177,7 +181,7 @@ def _may_occur_again(search: Basis, found: _Found, end: End, tolerance: float) -
         may &= ~((away > 0).all(2) & beyond).all(0)
         if bool((may & (away < 0).any(2).any(0)).any()):
             break
-    return may
+    return may | (met & ~search.operator.lost)
 
 
 @dataclass(frozen=True, eq=False)
