@@ -155,9 +155,8 @@ def test_tracking_is_as_good_and_as_cheap_as_it_says(solver, monkeypatch):
     tracked = instruments.training_sharpness()
     rarely = instruments.training_sharpness(tolerance=0.0101, guard_every=4, name="rarely")
     exact = instruments.training_sharpness(tolerance=1e-7, guard=3, name="exact")
-    run = place.train(
-        networks, solver, *digits(200), steps=800, record={i: every(20) for i in (tracked, rarely, exact)}
-    ).data
+    record = {i: every(20) for i in (tracked, rarely, exact)}
+    run = place.train(networks, solver, *digits(200), steps=800, record=record).data
     error = abs(run.sharpness / run.exact - 1)
     assert float(error.median()) < 0.005
     assert float(error.max()) < 0.02

@@ -144,9 +144,7 @@ def eigenpairs(
     )  # fmt: skip
 
 
-def _may_occur_again(
-    search: Basis, found: _Found, now: Ritz, end: End, tolerance: float
-) -> Tensor:
+def _may_occur_again(search: Basis, found: _Found, now: Ritz, end: End, tolerance: float) -> Tensor:
     """Say in which lanes one of the k values may occur more often than it was found.
 
     The matrix on the rest of the space, searched from a fresh normal vector by Lanczos, has what

@@ -95,12 +95,12 @@ def training_sharpness(
     Unit: of the loss over the parameters' squared. Cost, measured every 20 steps of full-batch
     training on digits with k = 1: 3 products a lane on average, 8 far beyond the edge of stability,
     about 12 at the first measurement. Three products are 7 gradient evaluations by arithmetic and
-    took the time of 6 at width 256, of 10 at width 32. With `guard_every=4` 2 products do, 4.7 to 5
-    gradient evaluations, at errors (95 of 100 measurements) of 0.3 % before the edge of stability
-    and of 3 % beyond it, where several eigenvalues are about as large. Memory: 22 + k + guard vectors
-    a lane, three times what a gradient holds. Error: `tolerance` of the value is the goal of an
-    estimate; measured there, at 0.01: median 0.1 to 0.3 %, at most 1.2 %. A lane whose matrix is
-    not finite is NaN. Source: Cohen et al. (2021), arXiv:2103.00065.
+    took the time of 6 at width 256, of 10 at width 32. With `guard_every=4` 2 products do, 4.7 to
+    5.4 gradient evaluations, at errors (95 of 100 measurements) of 0.3 % before the edge of
+    stability and of 3 % beyond it, where several eigenvalues are about as large. Memory: 22 + k +
+    guard vectors a lane, three times what a gradient holds. Error: `tolerance` of the value is the
+    goal of an estimate; measured there, at 0.01: median 0.1 to 0.3 %, at most 1.2 %. A lane whose
+    matrix is not finite is NaN. Source: Cohen et al. (2021), arXiv:2103.00065.
 
     Raises:
         BadParameter: k, guard_every or the tolerance is not positive, or the guard negative.
