@@ -12,7 +12,9 @@ from chymist.instruments.condensation import (
     clusters,
     neurons,
     stacked_neurons,
+    training_amplitudes,
     training_condensation,
+    training_directions,
 )
 from chymist.instruments.coordinates import CoordinateCheck, coordinate_check
 from chymist.instruments.density import Density, spectral_density
@@ -230,7 +232,9 @@ __all__ = [
     "token_similarity",
     "trace",
     "training_alignment",
+    "training_amplitudes",
     "training_condensation",
+    "training_directions",
     "training_homogeneity",
     "training_jacobian",
     "training_kernel_alignment",

@@ -1,6 +1,6 @@
 """Networks that studies share: ordinary `torch.nn.Module`s that map (sample, feature) likewise."""
 
-from chymist.models.activations import ACTIVATIONS, Activation, activation
+from chymist.models.activations import ACTIVATIONS, Activation, activation, multiplicity
 from chymist.models.coordinate import (
     ENCODINGS,
     CoordinateMLP,
@@ -14,7 +14,7 @@ from chymist.models.coordinate import (
     harmonics,
     tangent_start,
 )
-from chymist.models.losses import sobolev
+from chymist.models.losses import frozen_residual, sobolev
 from chymist.models.mlp import MLP, gaussian_start, normal_start
 from chymist.models.two_layer import (
     TwoLayer,
@@ -37,11 +37,13 @@ __all__ = [
     "antisymmetric_start",
     "coordinate_network",
     "coordinate_start",
+    "frozen_residual",
     "gaussian",
     "gaussian_circle_start",
     "gaussian_start",
     "gaussian_tangent_start",
     "harmonics",
+    "multiplicity",
     "normal_start",
     "sobolev",
     "stratified_circle_start",

@@ -1,0 +1,101 @@
+"""Condensation: the neurons of a small network align on a few directions, more as it learns.
+
+Before the loss falls the first derivative of the activation that is not 0 at 0, of order p, says
+where every neuron turns: to at most p lines.
+"""
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from chymist.atlas.dynamics import condensation_figures as draw
+from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
+from chymist.bibliography import references
+from chymist.claims import Claim, above, between
+from chymist.params import Field, Lane, Params
+from chymist.study import Control, Experiment, Figure, Study
+
+Smooth = Literal["tanh", "xtanh", "x2tanh", "sin"]
+
+
+class CondensationParams(Params):
+    """First what concerns the initial stage."""
+
+    seeds: int = Field(6, ge=5, le=10_000, description="independent repetitions")
+    activation: Lane[Smooth] = Field(("tanh", "xtanh", "x2tanh"), description=(
+        "activations of the initial stage, of multiplicities 1, 2, 3 (sin: 1)"))
+    neurons: int = Field(50, ge=2, le=4096, description="neurons in the initial stage")
+    std: float = Field(1e-5, gt=0, le=1e3, description="of all weights in the initial stage")
+    clock: int = Field(1500, ge=64, le=10**6, description="steps of 0.05 rad of each neuron there")
+    shown: int = Field(20, ge=4, le=200, description="of these steps, about so many recorded")
+
+
+def excess(run):
+    """Lines that the neurons point along at the end, over the multiplicity."""
+    return run.lines.isel(step=-1, drop=True) / run.multiplicity
+
+
+def stationarity(run):
+    """Least |cos| over neurons, at the end, between a neuron's weights and the pull on them."""
+    return run.stationarity.isel(step=-1, drop=True)
+
+
+def foretold(run):
+    """Share of neurons that end within 0.1 rad of where the theory says that they will."""
+    apart = (run.angle - run.predicted_angle).isel(step=-1, drop=True)
+    return (np.cos(apart) > np.cos(0.1)).mean("neuron")
+
+
+def orientation(inputs, word, control, more=()):
+    """The initial stage in so many inputs."""
+    return Experiment(
+        f"{word}-input{'s' * (inputs > 1)}", f"Neurons of {word} input{'s' * (inputs > 1)} turn, "
+        "each by its own clock, while the residual is still $-y$.", partial(initial_flow, inputs),
+        prediction=initial_theory, claims=(
+            Claim(f"multiplicity-{inputs}", "Neurons point along at most $p$ lines.",
+                  excess, between(0, 1.25)),
+            Claim(f"critical-{inputs}", "All are near critical points of the potential $P$.",
+                  stationarity, above(0.98)),
+            *more,
+        ),
+        figures=(
+            Figure(f"lines-{inputs}", "Lines that neurons point along; dashed, the prediction.",
+                   partial(draw.curves, "lines")),
+            Figure(f"stationarity-{inputs}", "How near the last neuron is to a critical point.",
+                   partial(draw.curves, "stationarity")),
+        ) + (inputs == 1) * (
+            Figure("turning", "Angles of some neurons of the first seed; dashed, the prediction.",
+                   draw.turning),
+        ),
+        control=control,
+    )  # fmt: skip
+
+
+ONE = orientation(1, "one", Control(
+    "A sine network whose weights are not small sees more than the slope of its sine.",
+    {"activation": ("sin",), "std": 5.0}, ("multiplicity-1", "critical-1", "foretold"),
+), (Claim("foretold", "Each neuron ends where the leading power of the activation takes it.",
+          foretold, above(0.95)),))  # fmt: skip
+FIVE = orientation(5, "five", Control(
+    "Where weights are so large that tanh saturates, neurons stay apart.",
+    {"activation": ("tanh",), "std": 5.0}, ("multiplicity-5", "critical-5"),
+))  # fmt: skip
+
+
+STUDY = Study(
+    slug="condensation", family="dynamics", title="Neurons condense on a few directions",
+    question="Into how many directions do the neurons of a network fall, and when?",
+    params=CondensationParams, experiments=(ONE, FIVE),
+    theory=r"""
+Let $f(x) = \sum_j a_j \sigma(w_j \cdot (x, 1))$ and $\sigma(z) = k z^p + \ldots$ While $f$ is small
+beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,
+$\dot w_j = k a_j \nabla P(w_j)$ with $P(w) = \frac1n \sum_i y_i (w \cdot (x_i, 1))^p$: no neuron
+feels another. Each one's direction climbs or descends $P$ on the sphere and ends at a critical
+point. For one input $P$ on the circle has at most $2p$ of them, on $p$ lines; for $p = 1$ it is
+linear, and the line is that of $c = \frac1n \sum_i y_i (x_i, 1)$, in any dimension.
+""",
+    references=references("zhou2022condensation"),
+    presets={"quick": {}},
+    cost={"quick": 60},
+)  # fmt: skip

@@ -1,0 +1,55 @@
+"""The drawings of the study `condensation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from chymist import figures
+
+SHOWN = 20
+"""Neurons whose angles are drawn."""
+
+
+def curves(name: str, run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """A quantity along the clock for each activation, theory dashed, the control beside it."""
+    parts = [part for part in (run, control) if part is not None]
+    names = ("small weights", f"{' '.join(map(str, parts[-1].activation.values))} (control)")
+    words: dict[str, Any] = {
+        "title": run[name].attrs.get("long_name", name),
+        "x_title": "steps of a neuron's clock",
+        "x_scale": "log",
+    }
+    charts = []
+    for part, title in zip(parts, names, strict=False):
+        chart = figures.measured(part[name], "step", colour="activation", **words)
+        theory = figures.predicted(
+            part[f"predicted_{name}"], "step", detail="activation", **words
+        )
+        charts.append((chart + theory).properties(title=title))
+    return alt.hconcat(*charts)
+
+
+def turning(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Angles of some neurons of the first seed along the clock, one panel an activation."""
+    charts = []
+    for name in run.activation.values.tolist():
+        one = run.sel(activation=name).isel(seed=0, neuron=slice(SHOWN))
+        degrees = {
+            "value": np.degrees(one.angle), "theory": np.degrees(one.predicted_angle)
+        }  # fmt: skip
+        rows = figures.table(**{n: a.where(a.step > 0) for n, a in degrees.items()})
+        base = alt.Chart(alt.Data(values=rows))
+        x = alt.X(**figures.axis("step", "steps of a neuron's clock", "log"))
+        scale = alt.Scale(domain=[-180, 180])
+        lines = base.mark_line(opacity=0.6, color=figures.PALETTE[0]).encode(
+            x=x, y=alt.Y("value:Q", title="angle (degrees)", scale=scale), detail="neuron:N"
+        )
+        theory = base.mark_line(strokeDash=[5, 3], color=figures.INK, strokeWidth=1).encode(
+            x=x, y=alt.Y("theory:Q", title="angle (degrees)", scale=scale), detail="neuron:N"
+        )
+        charts.append((lines + theory).properties(title=name, width=220))
+    return alt.hconcat(*charts)
