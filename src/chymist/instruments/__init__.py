@@ -51,7 +51,7 @@ from chymist.instruments.kernel_training import predicted_residuals
 from chymist.instruments.kernels import conjugate_kernel, empirical_ntk, fourier_diagonal, ntk
 from chymist.instruments.layer_norms import LayerNorms, layer_norms, training_norms
 from chymist.instruments.layer_outputs import features
-from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.learning import area_under, plateaus, time_to
 from chymist.instruments.lipschitz import (
     jacobian_norms,
     lipschitz_lower,
@@ -211,6 +211,7 @@ __all__ = [
     "outliers",
     "own_error",
     "path_norm",
+    "plateaus",
     "preconditioned",
     "predicted_residuals",
     "psnr",

@@ -1,9 +1,9 @@
-"""How neurons turn to few lines at first: the flow of small networks before the loss falls.
+"""How neurons turn to few lines at first, and how well few of them can fit.
 
 f(x) = sum_j a_j phi(w_j . (x, 1)), phi(z) = k z^p + ... with k not 0, p its multiplicity; while
 weights are small, da/dt = k P(w) and dw/dt = k a grad P(w) with
-P(w) = (1/n) sum_i y_i (w . (x_i, 1))^p. For p = 1, P(w) = w . c with c = (1/n) sum_i y_i (x_i, 1), and the flow is linear. Source: Zhou et
-al. (NeurIPS 2022), arXiv:2105.11686. In float64.
+P(w) = (1/n) sum_i y_i (w . (x_i, 1))^p. For p = 1, P(w) = w . c with c = (1/n) sum_i y_i (x_i, 1),
+and the flow is linear. Source: Zhou et al. (NeurIPS 2022), arXiv:2105.11686. In float64.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
+from scipy.stats import qmc
 
 from chymist.theory import domain
 
@@ -183,10 +185,10 @@ def orientations(
     """Angles in [0, pi) of the lines (cos, sin) . (x, 1) to which neurons of one input turn.
 
     They are the critical points of P on the circle: where |P| is largest, neurons grow; where |P|
-    is least and not 0, the input weights of those with a P < 0 fade. P is a homogeneous polynomial of degree
-    p in two variables, so its derivative along the circle is another, with at most p zeros on half
-    of it: at most p lines, 2 p directions. In t = tan(angle) they are roots of a polynomial of
-    degree p, found as eigenvalues.
+    is least and not 0, the input weights of those with a P < 0 fade. P is a homogeneous polynomial
+    of degree p in two variables, so its derivative along the circle is another, with at most p
+    zeros on half of it: at most p lines, 2 p directions. In t = tan(angle) they are roots of a
+    polynomial of degree p, found as eigenvalues.
 
     Raises:
         ValueError: x is not one input, something is not finite, or p is no whole number from 1.
@@ -211,6 +213,42 @@ def orientations(
         angles = np.append(angles, np.pi / 2)
     found: ndarray[Any, Any] = np.sort(angles)
     return found
+
+
+def best_relu_loss(
+    x: Float[ndarray, "n 1"], y: Float[ndarray, " n"], neurons: int, starts: int = 64
+) -> float:
+    """The least of half the mean squared error of sum_j a_j relu(w_j . (x, 1)), one input.
+
+    Where a network condensed to so many directions can rest. Output weights are solved for; of the
+    directions' angles the best of many local searches from low-discrepancy starts is taken: an
+    upper bound, which more starts can only lower.
+
+    Raises:
+        ValueError: x is not one input, something is not finite, or there are no neurons or starts.
+
+    >>> x = np.linspace(-1, 1, 9)[:, None]
+    >>> round(best_relu_loss(x, 3 * np.maximum(x[:, 0] - 0.2, 0), 1), 12)
+    0.0
+    """
+    domain.whole(1, neurons=neurons, starts=starts)
+    domain.finite(x=x, y=y)
+    points, target = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 1:
+        raise ValueError(f"angles are for one input, got x of shape {points.shape}")
+
+    def residual(angles: ndarray[Any, Any]) -> ndarray[Any, Any]:
+        features = np.maximum(points * np.cos(angles) + np.sin(angles), 0)
+        weights = np.linalg.lstsq(features, target, rcond=1e-10)[0]
+        left: ndarray[Any, Any] = features @ weights - target
+        return left
+
+    sobol = qmc.Sobol(neurons, rng=np.random.default_rng(0))
+    found = [
+        least_squares(residual, angles).cost / len(target)
+        for angles in 2 * np.pi * sobol.random(starts)
+    ]
+    return float(min(found))
 
 
 def _projections(w: Any, x: Any, y: Any, multiplicity: int) -> tuple[Any, Any]:

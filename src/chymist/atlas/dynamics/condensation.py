@@ -9,7 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from chymist import stats
 from chymist.atlas.dynamics import condensation_figures as draw
+from chymist.atlas.dynamics import staircase
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
 from chymist.bibliography import references
 from chymist.claims import Claim, above, between
@@ -28,6 +30,12 @@ class CondensationParams(Params):
     neurons: int = Field(50, ge=2, le=4096, description="neurons in the initial stage")
     std: float = Field(1e-5, gt=0, le=1e3, description="of all weights in the initial stage")
     clock: int = Field(1500, ge=64, le=10**6, description="steps of 0.05 rad of each neuron there")
+    width: int = Field(100, ge=2, le=4096, description="neurons of the ReLU networks")
+    exponent: float = Field(2, ge=0, le=5, description="all their weights start at std width^-this")
+    steps: int = Field(30_000, ge=200, le=10**8, description="updates of a staircase")
+    size: Lane[float] = Field((0.25, 0.5, 1, 1.5, 2), ge=0, le=5, description=(
+        "the same exponent, where the size of the start is studied"))
+    size_steps: int = Field(30_000, ge=1, le=10**8, description="updates there")
     shown: int = Field(20, ge=4, le=200, description="of these steps, about so many recorded")
 
 
@@ -83,10 +91,78 @@ FIVE = orientation(5, "five", Control(
 ))  # fmt: skip
 
 
+def climbs(run):
+    """Plateaus of the loss: |d log L / d log t| < 0.1 over more than half a decade."""
+    return run.plateau.max("step")
+
+
+def growth(run):
+    """Spearman's correlation of directions and -log L from the end of the first plateau on."""
+    after = run.step > run.step.where(run.plateau == 1).max("step")
+    return stats.spearman(run.directions.where(after), -run.loss, "step")
+
+
+def last_directions(run):
+    """Directions at the end."""
+    return run.directions.isel(step=-1, drop=True)
+
+
+def rest(run):
+    """Loss on the second plateau, over that of the best network of one neuron."""
+    return run.height / run.predicted_height
+
+
+STAIRS = Experiment(
+    "staircase", "Small ReLU networks learn a broken line; directions count with an amplitude "
+    "from 2 % of the largest on.", staircase.stairs, prediction=staircase.best_height,
+    claims=(
+        Claim("plateaus", "The loss falls in steps.", climbs, above(1.5)),
+        Claim("growth", "The lower the loss, the more directions.", growth, above(0.6)),
+        Claim("few", "A hundred neurons end in at most six directions.",
+              last_directions, between(0, 6.5)),
+        Claim("one-neuron", "The second plateau is the loss of the best single neuron.",
+              rest, between(0.99, 1.01)),
+    ),
+    figures=(
+        Figure("staircase", "Loss and directions; dashed, the best single neuron.", draw.stairs),
+        Figure("features", "Angles and amplitudes of the first seed's neurons along training.",
+               draw.features),
+    ),
+    control=Control("From weights of std 1/2 the loss falls without rests, in many directions.",
+                    {"exponent": 0.15}, ("plateaus", "few")),
+)  # fmt: skip
+
+
+def kept_by_small(run):
+    """Directions at the end over those at the start, from small weights (exponent from 1 on)."""
+    small = run.directions.sel(size=run["size"] >= 1)
+    return small.isel(step=-1, drop=True) / small.isel(step=0, drop=True)
+
+
+def kept_by_large(run):
+    """Directions at the end over those at the start, from large weights (exponent to 1/2)."""
+    large = run.directions.sel(size=run["size"] <= 0.5)
+    return large.isel(step=-1, drop=True) / large.isel(step=0, drop=True)
+
+
+SIZES = Experiment(
+    "size", "The same networks from weights of different size.", staircase.sizes,
+    claims=(
+        Claim("small-condense", "From small weights at most half of the directions are left.",
+              kept_by_small, between(0, 0.5)),
+        Claim("large-do-not", "From large weights more than 0.6 of them are.",
+              kept_by_large, between(0.6, 1.2)),
+    ),
+    figures=(Figure("sizes", "Directions along training, by exponent.", draw.sizes),),
+    control=Control("Eight updates condense nothing: it is training, not the start.",
+                    {"size_steps": 8}, ("small-condense",)),
+)  # fmt: skip
+
+
 STUDY = Study(
     slug="condensation", family="dynamics", title="Neurons condense on a few directions",
     question="Into how many directions do the neurons of a network fall, and when?",
-    params=CondensationParams, experiments=(ONE, FIVE),
+    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES),
     theory=r"""
 Let $f(x) = \sum_j a_j \sigma(w_j \cdot (x, 1))$ and $\sigma(z) = k z^p + \ldots$ While $f$ is small
 beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,

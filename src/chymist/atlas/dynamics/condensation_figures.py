@@ -53,3 +53,50 @@ def turning(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         )
         charts.append((lines + theory).properties(title=name, width=220))
     return alt.hconcat(*charts)
+
+
+LOGARITHMIC: dict[str, Any] = {"x_title": "updates", "x_scale": "log"}
+
+
+def stairs(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Loss above, directions below, the control beside."""
+    parts = [part for part in (run, control) if part is not None]
+    columns = []
+    for part, title in zip(parts, ("small start", "std 1/2 (control)"), strict=False):
+        words = {**LOGARITHMIC, "title": "loss", "scale": "log"}
+        best = part.predicted_height.mean("seed").expand_dims(step=part.step)
+        # Below rounding of single precision a loss says nothing.
+        upper = figures.measured(part.loss.clip(min=1e-8), "step", **words)
+        upper = upper + figures.predicted(best.transpose("step"), "step", **words)
+        lower = figures.measured(part.directions, "step", title="directions", **LOGARITHMIC)
+        columns.append(
+            alt.vconcat(upper.properties(title=title, height=160), lower.properties(height=120))
+        )
+    return alt.hconcat(*columns)
+
+
+def features(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Amplitude against angle at some steps, each neuron a dot: the lines are where they meet."""
+    charts = []
+    for frame in run.frame.values.tolist():
+        one = run.sel(frame=frame).isel(seed=0)
+        share = one.amplitude / one.amplitude.max()
+        rows = figures.table(angle=np.degrees(one.angle), share=share)
+        charts.append(
+            alt.Chart(alt.Data(values=rows))
+            .mark_circle(size=40, opacity=0.5, color=figures.PALETTE[0])
+            .encode(
+                x=alt.X("angle:Q", title="angle (degrees)", scale=alt.Scale(domain=[-180, 180])),
+                y=alt.Y("share:Q", title="amplitude / largest"),
+            )
+            .properties(title=f"{frame:,} updates", width=170, height=130)
+        )
+    return alt.vconcat(alt.hconcat(*charts[:3]), alt.hconcat(*charts[3:]))
+
+
+def sizes(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Directions along training, by exponent of the start."""
+    return figures.measured(
+        run.directions, "step", colour="size", colour_title="exponent", title="directions",
+        **LOGARITHMIC,
+    )  # fmt: skip

@@ -58,7 +58,8 @@ def initial_flow(inputs: int, p: Any, bench: Bench) -> xr.Dataset:
             record={instruments.training_directions("inner"): log_spaced(p.shown)}, label=name,
         ).data  # fmt: skip
         ratio = _output_ratio(networks, run)
-        runs.append(_orientation(run.direction, x, y, order).assign(multiplicity=order))
+        found = _orientation(run.direction, x, y.isel(feature=0), order)
+        runs.append(found.assign(multiplicity=order))
     given = {
         "x": x.rename(feature="input").assign_coords(input=range(inputs)),
         "y": y.isel(feature=0, drop=True),
@@ -71,14 +72,14 @@ def initial_flow(inputs: int, p: Any, bench: Bench) -> xr.Dataset:
 def initial_theory(p: Any, run: xr.Dataset) -> xr.Dataset:
     """What the leading power of the activation does, from the same start."""
     clock = run.step.values * STEP
-    begin = theory.Neurons(
-        (run.ratio).transpose("seed", "neuron").values,
-        run.begin.transpose("seed", "neuron", "feature").values,
+    ratio, begin = run.ratio.transpose("seed", "neuron"), run.begin.transpose("seed", ...)
+    start = theory.Neurons(ratio.values, begin.transpose(..., "feature").values)
+    x, y = (
+        run.x.transpose("seed", "sample", "input").values, run.y.transpose("seed", "sample").values
     )
-    x, y = run.x.transpose("seed", "sample", "input").values, run.y.values
     found = []
     for order in run.multiplicity.values.tolist():
-        flow = theory.orientation_flow(begin, x, y, int(order), clock)
+        flow = theory.orientation_flow(start, x, y, int(order), clock)
         direction = xr.DataArray(
             flow.w / np.linalg.norm(flow.w, axis=-1, keepdims=True),
             dims=("seed", "neuron", "step", "feature"),
@@ -108,7 +109,7 @@ def _targets(inputs: int, bench: Bench) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def _output_ratio(networks: Any, run: xr.Dataset) -> xr.DataArray:
-    """A / |(w, b)| of every neuron before training."""
+    """Return a / |(w, b)| of every neuron before training."""
     weights = networks.parameters
     inner = torch.cat([weights["inner.weight"], weights["inner.bias"][..., None]], dim=2)
     ratio = weights["outer.weight"][:, 0] / inner.norm(dim=2)
@@ -125,8 +126,9 @@ def _orientation(
         "lines": instruments.clusters(found, signed=False).count,
         "directions": instruments.clusters(found).count,
     }
-    y = y.isel(feature=0) if "feature" in y.dims else y
-    slope = theory.potential_gradient(u.values, x.values[:, None], y.values[:, None], order)
+    points = x.transpose("seed", "sample", "feature").values[:, None]
+    target = y.transpose("seed", "sample").values[:, None]
+    slope = theory.potential_gradient(u.values, points, target, order)
     along = (slope * u.values).sum(-1) / np.linalg.norm(slope, axis=-1)
     curves = {n: (("seed", "step"), c.double().numpy()) for n, c in counts.items()}
     angle = np.arctan2(u.values[..., 1], u.values[..., 0])
