@@ -45,3 +45,37 @@ def frozen_residual(
     tensor(-2.5000)
     """
     return -(prediction * target).sum(-1).mean(-1)
+
+
+def penalised_error(
+    parts: Float[Tensor, "sample neuron"], target: Float[Tensor, "sample 1"], keep: float = 1.0
+) -> Float[Tensor, ""]:
+    """Half the mean squared error of a sum of parts f = sum_j c_j, and dropout's mean penalty.
+
+    The penalty, R1 = (1 - q) / (2 q n) sum_i sum_j c_j(x_i)^2, is by how much dropout that keeps
+    each part with probability q raises the error on average; none at q = 1. For a network that puts
+    out its neurons' parts (`models.Contributions`). Source: Zhang and Xu (2024), arXiv:2207.05952.
+
+    >>> penalised_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0]]), keep=0.5)  # 2 + 5/2
+    tensor(4.5000)
+    """
+    error = 0.5 * (parts.sum(-1, keepdim=True) - target) ** 2
+    penalty = (1 - keep) / (2 * keep) * (parts * parts).sum(-1, keepdim=True)
+    return (error + penalty).mean()
+
+
+def dropout_error(
+    parts: Float[Tensor, "sample neuron"],
+    target: Float[Tensor, "sample 1+neuron"],
+    keep: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Half the mean squared error of the parts that a mask keeps, divided by their share `keep`.
+
+    The mask, of zeros and ones, follows the target in its further columns: data, so that networks
+    stay free of chance and minibatches of masks are drawn as samples are.
+
+    >>> dropout_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0, 1.0]]), keep=0.5)
+    tensor(4.5000)
+    """
+    kept = (parts * target[..., 1:]).sum(-1, keepdim=True) / keep
+    return (0.5 * (kept - target[..., :1]) ** 2).mean()

@@ -42,6 +42,21 @@ class TwoLayer(nn.Module):
         return out / self.alpha
 
 
+class Contributions(TwoLayer):
+    """The two-layer network before its sum: puts out what each neuron adds, a_j sigma(...) / alpha.
+
+    For losses that treat neurons apart, such as `models.dropout_error`.
+
+    >>> Contributions(2, 16)(torch.zeros(5, 2)).shape
+    torch.Size([5, 16])
+    """
+
+    def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample neuron"]:
+        """Map inputs to the neurons' parts of the output."""
+        parts: Tensor = self.activation(self.inner(x)) * self.outer.weight
+        return parts / self.alpha
+
+
 def stratified_circle_start(module: TwoLayer, generator: torch.Generator) -> None:
     """Put the first half of the neurons' weights evenly on the unit circle, then antisymmetrise.
 

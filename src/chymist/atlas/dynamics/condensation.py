@@ -11,10 +11,10 @@ import numpy as np
 
 from chymist import stats
 from chymist.atlas.dynamics import condensation_figures as draw
-from chymist.atlas.dynamics import staircase
+from chymist.atlas.dynamics import dropout, staircase
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
 from chymist.bibliography import references
-from chymist.claims import Claim, above, between
+from chymist.claims import Claim, above, below, between
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Study
 
@@ -36,6 +36,8 @@ class CondensationParams(Params):
     size: Lane[float] = Field((0.25, 0.5, 1, 1.5, 2), ge=0, le=5, description=(
         "the same exponent, where the size of the start is studied"))
     size_steps: int = Field(30_000, ge=1, le=10**8, description="updates there")
+    keep: float = Field(0.5, gt=0, le=1, description="probability that dropout keeps a neuron")
+    dropout_steps: int = Field(20_000, ge=40, le=10**8, description="updates with dropout")
     shown: int = Field(20, ge=4, le=200, description="of these steps, about so many recorded")
 
 
@@ -159,10 +161,51 @@ SIZES = Experiment(
 )  # fmt: skip
 
 
+def kept_by_dropout(run):
+    """Directions at the end with dropout over those without."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="dropout", drop=True)
+
+
+def kept_by_penalty(run):
+    """Directions at the end with dropout's mean penalty over those without."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="penalty", drop=True)
+
+
+def kept_by_batches(run):
+    """Directions at the end with batches of two over those with the full batch."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="batches", drop=True)
+
+
+def error_ratio(run):
+    """Logarithm of the test error with dropout, or its penalty, over that without."""
+    error = np.log(run.test_error)
+    return (error - error.sel(arm="plain", drop=True)).sel(arm=["dropout", "penalty"])
+
+
+DROPOUT = Experiment(
+    "dropout", "Tanh networks of large weights learn 30 points of a teacher of one neuron.",
+    dropout.regularised, claims=(
+        Claim("dropout-condenses", "Dropout leaves fewer than 0.9 of the directions.",
+              kept_by_dropout, between(0, 0.9)),
+        Claim("penalty-condenses", "So does its mean penalty, without noise.",
+              kept_by_penalty, between(0, 0.9)),
+        Claim("batches-do-not", "The noise of small batches leaves all.",
+              kept_by_batches, between(0.95, 1.05)),
+        Claim("generalises", "Both halve the test error.", error_ratio, below(np.log(0.5))),
+    ),
+    figures=(Figure("dropout", "Directions along training; test errors.", draw.dropout),),
+    control=Control("Dropout that keeps every neuron condenses nothing.",
+                    {"keep": 1.0}, ("dropout-condenses", "penalty-condenses")),
+)  # fmt: skip
+
+
 STUDY = Study(
     slug="condensation", family="dynamics", title="Neurons condense on a few directions",
     question="Into how many directions do the neurons of a network fall, and when?",
-    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES),
+    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES, DROPOUT),
     theory=r"""
 Let $f(x) = \sum_j a_j \sigma(w_j \cdot (x, 1))$ and $\sigma(z) = k z^p + \ldots$ While $f$ is small
 beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,

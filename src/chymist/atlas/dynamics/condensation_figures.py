@@ -100,3 +100,13 @@ def sizes(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         run.directions, "step", colour="size", colour_title="exponent", title="directions",
         **LOGARITHMIC,
     )  # fmt: skip
+
+
+def dropout(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Directions along training and test errors, by way of training."""
+    left = figures.measured(
+        run.directions, "step", colour="arm", colour_title="training", title="directions",
+        x_title="updates",
+    )  # fmt: skip
+    right = figures.statistic(run.test_error, title="test error", category="arm")
+    return alt.hconcat(left, right)

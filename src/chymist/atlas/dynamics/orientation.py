@@ -100,10 +100,11 @@ def _targets(inputs: int, bench: Bench) -> tuple[xr.DataArray, xr.DataArray]:
     if inputs == 1:
         line = np.linspace(-1, 1, 40)
         x = samples(np.tile(line[:, None], (len(bench.seeds), 1, 1)), seed=bench.seeds)
-        y = np.sin(3 * x) + np.sin(6 * x) / 2
+        y: xr.DataArray = np.sin(3 * x) + np.sin(6 * x) / 2  # type: ignore[assignment]
     else:
         x = bench.draw("points", lambda key: samples(key.uniform(-4, 2, (80, inputs))))
-        y = (3.5 * np.sin(5 * x + 1)).sum("feature").expand_dims("feature", -1)
+        waves: xr.DataArray = 3.5 * np.sin(5 * x + 1)  # type: ignore[assignment]
+        y = waves.sum("feature").expand_dims("feature", -1)
     x = x.transpose("seed", "sample", "feature").assign_coords(sample=range(x.sizes["sample"]))
     return x, y.transpose("seed", "sample", "feature").assign_coords(sample=x.sample)
 
