@@ -1,7 +1,8 @@
 """Condensation: the neurons of a small network align on a few directions, more as it learns.
 
 Before the loss falls the first derivative of the activation that is not 0 at 0, of order p, says
-where every neuron turns: to at most p lines.
+where every neuron turns: to at most p lines. From there ReLU networks learn step by step, direction
+by direction, if their weights were small at first. With dropout large weights condense, too.
 """
 
 from functools import partial
@@ -22,7 +23,7 @@ Smooth = Literal["tanh", "xtanh", "x2tanh", "sin"]
 
 
 class CondensationParams(Params):
-    """First what concerns the initial stage."""
+    """First the initial stage, then the staircase, the size of the start, and dropout."""
 
     seeds: int = Field(6, ge=5, le=10_000, description="independent repetitions")
     activation: Lane[Smooth] = Field(("tanh", "xtanh", "x2tanh"), description=(
@@ -212,9 +213,21 @@ beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,
 $\dot w_j = k a_j \nabla P(w_j)$ with $P(w) = \frac1n \sum_i y_i (w \cdot (x_i, 1))^p$: no neuron
 feels another. Each one's direction climbs or descends $P$ on the sphere and ends at a critical
 point. For one input $P$ on the circle has at most $2p$ of them, on $p$ lines; for $p = 1$ it is
-linear, and the line is that of $c = \frac1n \sum_i y_i (x_i, 1)$, in any dimension.
+linear, and the line is that of $c = \frac1n \sum_i y_i (x_i, 1)$, in any dimension. A network whose
+neurons all point in one direction can do no better than one neuron, and rests there. From weights
+of standard deviation $m^{-g}$ directions stay for $g < 1/2$ and condense for $g > 1/2$, as the
+width $m$ grows. Dropout that keeps neurons with probability $q$ adds on average
+$R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
 """,
-    references=references("zhou2022condensation"),
-    presets={"quick": {}},
-    cost={"quick": 60},
+    limits="The multiplicity law is proved for p = 1, and for one input; for five inputs and p > 1 it "
+           "is observed. ReLU has a kink at 0 and no multiplicity: it is not in the initial stage. "
+           "With one input and tanh even large weights end on one line while the residual is frozen. "
+           "At a cosine of 0.95 a circle holds about a dozen directions, so that a hundred neurons of "
+           "one input are never a hundred. Directions grow over the staircase; the losses of its "
+           "plateaus after the second are those of local optima, and are not predicted.",
+    references=references("zhou2022condensation", "luo2021phase", "zhang2024dropout",
+                          "xu2025condensation", "maennel2018gradient"),
+    presets={"quick": {}, "paper": {"seeds": 20, "clock": 5000, "steps": 100_000,
+                                    "size_steps": 100_000, "dropout_steps": 100_000}},
+    cost={"quick": 60, "paper": 600},
 )  # fmt: skip

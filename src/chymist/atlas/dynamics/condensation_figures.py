@@ -38,13 +38,11 @@ def turning(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     charts = []
     for name in run.activation.values.tolist():
         one = run.sel(activation=name).isel(seed=0, neuron=slice(SHOWN))
-        degrees = {
-            "value": np.degrees(one.angle), "theory": np.degrees(one.predicted_angle)
-        }  # fmt: skip
+        degrees = {"value": _turned(one.angle), "theory": _turned(one.predicted_angle)}
         rows = figures.table(**{n: a.where(a.step > 0) for n, a in degrees.items()})
         base = alt.Chart(alt.Data(values=rows))
         x = alt.X(**figures.axis("step", "steps of a neuron's clock", "log"))
-        scale = alt.Scale(domain=[-180, 180])
+        scale = alt.Scale(zero=False)
         lines = base.mark_line(opacity=0.6, color=figures.PALETTE[0]).encode(
             x=x, y=alt.Y("value:Q", title="angle (degrees)", scale=scale), detail="neuron:N"
         )
@@ -53,6 +51,14 @@ def turning(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         )
         charts.append((lines + theory).properties(title=name, width=220))
     return alt.hconcat(*charts)
+
+
+def _turned(angle: xr.DataArray) -> xr.DataArray:
+    """Degrees, without jumps by a whole turn along the clock."""
+    degrees: xr.DataArray = np.degrees(
+        xr.apply_ufunc(np.unwrap, angle, input_core_dims=[["step"]], output_core_dims=[["step"]])
+    )
+    return degrees
 
 
 LOGARITHMIC: dict[str, Any] = {"x_title": "updates", "x_scale": "log"}
