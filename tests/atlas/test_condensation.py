@@ -52,9 +52,9 @@ def test_growth_is_looked_for_after_the_first_plateau():
         },
         coords={"step": steps},
     ).expand_dims(seed=[0, 1])
-    assert (study.growth(data) > 0.9).all()
-    assert (study.climbs(data) == 2).all()
-    assert study.growth(data.assign(plateau=0 * data.plateau)).isnull().all()
+    assert (staircase.growth(data) > 0.9).all()
+    assert (staircase.climbs(data) == 2).all()
+    assert staircase.growth(data.assign(plateau=0 * data.plateau)).isnull().all()
 
 
 def test_the_target_needs_four_neurons_and_no_more():

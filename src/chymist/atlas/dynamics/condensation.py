@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from chymist import stats
 from chymist.atlas.dynamics import condensation_figures as draw
-from chymist.atlas.dynamics import dropout, staircase
+from chymist.atlas.dynamics.dropout import DROPOUT
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
+from chymist.atlas.dynamics.staircase import SIZES, STAIRS
 from chymist.bibliography import references
-from chymist.claims import Claim, above, below, between
+from chymist.claims import Claim, above, between
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Study
 
@@ -94,115 +94,6 @@ FIVE = orientation(5, "five", Control(
 ))  # fmt: skip
 
 
-def climbs(run):
-    """Plateaus of the loss: |d log L / d log t| < 0.1 over more than half a decade."""
-    return run.plateau.max("step")
-
-
-def growth(run):
-    """Spearman's correlation of directions and -log L from the end of the first plateau on."""
-    after = run.step > run.step.where(run.plateau == 1).max("step")
-    return stats.spearman(run.directions.where(after), -run.loss, "step")
-
-
-def last_directions(run):
-    """Directions at the end."""
-    return run.directions.isel(step=-1, drop=True)
-
-
-def rest(run):
-    """Loss on the second plateau, over that of the best network of one neuron."""
-    return run.height / run.predicted_height
-
-
-STAIRS = Experiment(
-    "staircase", "Small ReLU networks learn a broken line; directions count with an amplitude "
-    "from 2 % of the largest on.", staircase.stairs, prediction=staircase.best_height,
-    claims=(
-        Claim("plateaus", "The loss falls in steps.", climbs, above(1.5)),
-        Claim("growth", "The lower the loss, the more directions.", growth, above(0.6)),
-        Claim("few", "A hundred neurons end in at most six directions.",
-              last_directions, between(0, 6.5)),
-        Claim("one-neuron", "The second plateau is the loss of the best single neuron.",
-              rest, between(0.99, 1.01)),
-    ),
-    figures=(
-        Figure("staircase", "Loss and directions; dashed, the best single neuron.", draw.stairs),
-        Figure("features", "Angles and amplitudes of the first seed's neurons along training.",
-               draw.features),
-    ),
-    control=Control("From weights of std 1/2 the loss falls without rests, in many directions.",
-                    {"exponent": 0.15}, ("plateaus", "few")),
-)  # fmt: skip
-
-
-def kept_by_small(run):
-    """Directions at the end over those at the start, from small weights (exponent from 1 on)."""
-    small = run.directions.sel(size=run["size"] >= 1)
-    return small.isel(step=-1, drop=True) / small.isel(step=0, drop=True)
-
-
-def kept_by_large(run):
-    """Directions at the end over those at the start, from large weights (exponent to 1/2)."""
-    large = run.directions.sel(size=run["size"] <= 0.5)
-    return large.isel(step=-1, drop=True) / large.isel(step=0, drop=True)
-
-
-SIZES = Experiment(
-    "size", "The same networks from weights of different size.", staircase.sizes,
-    claims=(
-        Claim("small-condense", "From small weights at most half of the directions are left.",
-              kept_by_small, between(0, 0.5)),
-        Claim("large-do-not", "From large weights more than 0.6 of them are.",
-              kept_by_large, between(0.6, 1.2)),
-    ),
-    figures=(Figure("sizes", "Directions along training, by exponent.", draw.sizes),),
-    control=Control("Eight updates condense nothing: it is training, not the start.",
-                    {"size_steps": 8}, ("small-condense",)),
-)  # fmt: skip
-
-
-def kept_by_dropout(run):
-    """Directions at the end with dropout over those without."""
-    end = run.directions.isel(step=-1, drop=True)
-    return (end / end.sel(arm="plain", drop=True)).sel(arm="dropout", drop=True)
-
-
-def kept_by_penalty(run):
-    """Directions at the end with dropout's mean penalty over those without."""
-    end = run.directions.isel(step=-1, drop=True)
-    return (end / end.sel(arm="plain", drop=True)).sel(arm="penalty", drop=True)
-
-
-def kept_by_batches(run):
-    """Directions at the end with batches of two over those with the full batch."""
-    end = run.directions.isel(step=-1, drop=True)
-    return (end / end.sel(arm="plain", drop=True)).sel(arm="batches", drop=True)
-
-
-def error_ratio(run):
-    """Logarithm of the test error with dropout, or its penalty, over that without."""
-    error = np.log(run.test_error)
-    return (error - error.sel(arm="plain", drop=True)).sel(arm=["dropout", "penalty"])
-
-
-DROPOUT = Experiment(
-    "dropout", "Tanh networks of large weights learn 30 points of a teacher of one neuron.",
-    dropout.regularised, claims=(
-        Claim("dropout-condenses", "Dropout leaves fewer than 0.9 of the directions.",
-              kept_by_dropout, between(0, 0.9)),
-        Claim("penalty-condenses", "So does its mean penalty, without noise.",
-              kept_by_penalty, between(0, 0.9)),
-        Claim("batches-do-not", "The noise of small batches leaves all.",
-              kept_by_batches, between(0.95, 1.05)),
-        Claim("generalises", "Both halve the test error.", error_ratio, below(np.log(0.5))),
-    ),
-    figures=(Figure("dropout", "Directions along training; test errors.", draw.dropout),),
-    control=Control("Dropout that keeps every neuron condenses nothing.",
-                    {"keep": 1.0}, ("dropout-condenses", "penalty-condenses")),
-)  # fmt: skip
-
-
 STUDY = Study(
     slug="condensation", family="dynamics", title="Neurons condense on a few directions",
     question="Into how many directions do the neurons of a network fall, and when?",
@@ -219,12 +110,12 @@ of standard deviation $m^{-g}$ directions stay for $g < 1/2$ and condense for $g
 width $m$ grows. Dropout that keeps neurons with probability $q$ adds on average
 $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
 """,
-    limits="The multiplicity law is proved for p = 1, and for one input; for five inputs and p > 1 it "
-           "is observed. ReLU has a kink at 0 and no multiplicity: it is not in the initial stage. "
-           "With one input and tanh even large weights end on one line while the residual is frozen. "
-           "At a cosine of 0.95 a circle holds about a dozen directions, so that a hundred neurons of "
-           "one input are never a hundred. Directions grow over the staircase; the losses of its "
-           "plateaus after the second are those of local optima, and are not predicted.",
+    limits="The multiplicity law is proved for p = 1, and for one input; for five inputs and p > 1 "
+           "it is observed. ReLU has a kink at 0 and no multiplicity: it is not in the initial "
+           "stage. With one input and tanh even large weights end on one line while the residual "
+           "is frozen. At a cosine of 0.95 a circle holds about a dozen directions, so that many "
+           "neurons of one input are never as many directions. The plateaus after the second lie at local "
+           "optima of few neurons, and are not predicted.",
     references=references("zhou2022condensation", "luo2021phase", "zhang2024dropout",
                           "xu2025condensation", "maennel2018gradient"),
     presets={"quick": {}, "paper": {"seeds": 20, "clock": 5000, "steps": 100_000,

@@ -1,7 +1,7 @@
 """Networks of large weights with dropout, with its mean penalty, and with small batches.
 
-Trainings of `condensation`; `p` is a cell of its parameters. Teacher, sizes and starts are those of
-Zhang and Xu (2024), arXiv:2207.05952, in small: 30 points of 10 inputs, y = tanh(sum_k x_k).
+An experiment of `condensation`; `p` is a cell of its parameters. After Zhang and Xu (2024),
+arXiv:2207.05952, in small: 30 points of 10 inputs, y = tanh(sum_k x_k).
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import numpy as np
 import xarray as xr
 
 from chymist import instruments, models
+from chymist.atlas.dynamics import condensation_figures as draw
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, below, between
 from chymist.ensemble import every
 from chymist.solvers import Adam
+from chymist.study import Control, Experiment, Figure
 
 POINTS, INPUTS, HELD_OUT = 30, 10, 1000
 MASKS = 256
@@ -79,3 +82,44 @@ def _with_masks(
     target = xr.concat([xr.concat([y] * MASKS, "sample"), mask], "feature")
     order = ("seed", "sample", "feature")
     return xr.concat([x] * MASKS, "sample").transpose(*order), target.transpose(*order)
+
+
+def kept_by_dropout(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end with dropout over those without."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="dropout", drop=True)
+
+
+def kept_by_penalty(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end with dropout's mean penalty over those without."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="penalty", drop=True)
+
+
+def kept_by_batches(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end with batches of two over those with the full batch."""
+    end = run.directions.isel(step=-1, drop=True)
+    return (end / end.sel(arm="plain", drop=True)).sel(arm="batches", drop=True)
+
+
+def error_ratio(run: xr.Dataset) -> xr.DataArray:
+    """Logarithm of the test error with dropout, or its penalty, over that without."""
+    error = np.log(run.test_error)
+    return (error - error.sel(arm="plain", drop=True)).sel(arm=["dropout", "penalty"])
+
+
+DROPOUT = Experiment(
+    "dropout", "Tanh networks of large weights learn 30 points of a teacher of one neuron.",
+    regularised, claims=(
+        Claim("dropout-condenses", "Dropout leaves fewer than 0.9 of the directions.",
+              kept_by_dropout, between(0, 0.9)),
+        Claim("penalty-condenses", "So does its mean penalty, without noise.",
+              kept_by_penalty, between(0, 0.9)),
+        Claim("batches-do-not", "The noise of small batches leaves all.",
+              kept_by_batches, between(0.95, 1.05)),
+        Claim("generalises", "Both halve the test error.", error_ratio, below(np.log(0.5))),
+    ),
+    figures=(Figure("dropout", "Directions along training; test errors.", draw.dropout),),
+    control=Control("Dropout that keeps every neuron condenses nothing.",
+                    {"keep": 1.0}, ("dropout-condenses", "penalty-condenses")),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Small ReLU networks that learn a broken line step by step: trainings of `condensation`.
+"""Small ReLU networks that learn a broken line step by step: two experiments of `condensation`.
 
 `p` is a cell of its parameters. Points, target and step size are those of dlphenomena
 (https://github.com/dlphenomena): a line of four kinks, which four neurons can draw.
@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from chymist import instruments, models
+from chymist import instruments, models, stats
+from chymist.atlas.dynamics import condensation_figures as draw
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, between
 from chymist.ensemble import Ensemble, log_spaced
 from chymist.solvers import GradientDescent
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import condensation as theory
 
 X = np.linspace(-1, 1, 21)
@@ -85,3 +88,71 @@ def _networks(p: Any, bench: Bench, std: Any) -> Ensemble:
 
 def _counted() -> instruments.Instrument:
     return instruments.training_condensation("inner", "outer", least=LEAST)
+
+
+def climbs(run: xr.Dataset) -> xr.DataArray:
+    """Plateaus of the loss: |d log L / d log t| < 0.1 over more than half a decade."""
+    return run.plateau.max("step")
+
+
+def growth(run: xr.Dataset) -> xr.DataArray:
+    """Spearman's correlation of directions and -log L from the end of the first plateau on."""
+    after = run.step > run.step.where(run.plateau == 1).max("step")
+    return stats.spearman(run.directions.where(after), -run.loss, "step")
+
+
+def last_directions(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end."""
+    return run.directions.isel(step=-1, drop=True)
+
+
+def rest(run: xr.Dataset) -> xr.DataArray:
+    """Loss on the second plateau, over that of the best network of one neuron."""
+    return run.height / run.predicted_height
+
+
+STAIRS = Experiment(
+    "staircase", "Small ReLU networks learn a broken line; directions count with an amplitude "
+    "from 2 % of the largest on.", stairs, prediction=best_height,
+    claims=(
+        Claim("plateaus", "The loss falls in steps.", climbs, above(1.5)),
+        Claim("growth", "The lower the loss, the more directions.", growth, above(0.6)),
+        Claim("few", "A hundred neurons end in at most six directions.",
+              last_directions, between(0, 6.5)),
+        Claim("one-neuron", "The second plateau is the loss of the best single neuron.",
+              rest, between(0.99, 1.01)),
+    ),
+    figures=(
+        Figure("staircase", "Loss and directions; dashed, the best single neuron.", draw.stairs),
+        Figure("features", "Angles and amplitudes of the first seed's neurons along training.",
+               draw.features),
+    ),
+    control=Control("From weights of std 1/2 the loss falls without rests, in many directions.",
+                    {"exponent": 0.15}, ("plateaus", "few")),
+)  # fmt: skip
+
+
+def kept_by_small(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end over those at the start, from small weights (exponent from 1 on)."""
+    small = run.directions.sel(size=run["size"] >= 1)
+    return small.isel(step=-1, drop=True) / small.isel(step=0, drop=True)
+
+
+def kept_by_large(run: xr.Dataset) -> xr.DataArray:
+    """Directions at the end over those at the start, from large weights (exponent to 1/2)."""
+    large = run.directions.sel(size=run["size"] <= 0.5)
+    return large.isel(step=-1, drop=True) / large.isel(step=0, drop=True)
+
+
+SIZES = Experiment(
+    "size", "The same networks from weights of different size.", sizes,
+    claims=(
+        Claim("small-condense", "From small weights at most half of the directions are left.",
+              kept_by_small, between(0, 0.5)),
+        Claim("large-do-not", "From large weights more than 0.6 of them are.",
+              kept_by_large, between(0.6, 1.2)),
+    ),
+    figures=(Figure("sizes", "Directions along training, by exponent.", draw.sizes),),
+    control=Control("Eight updates condense nothing: it is training, not the start.",
+                    {"size_steps": 8}, ("small-condense",)),
+)  # fmt: skip
