@@ -114,8 +114,8 @@ $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
            "it is observed. ReLU has a kink at 0 and no multiplicity: it is not in the initial "
            "stage. With one input and tanh even large weights end on one line while the residual "
            "is frozen. At a cosine of 0.95 a circle holds about a dozen directions, so that many "
-           "neurons of one input are never as many directions. The plateaus after the second lie at local "
-           "optima of few neurons, and are not predicted.",
+           "neurons of one input are never as many directions. The plateaus after the second lie "
+           "at local optima of few neurons, and are not predicted.",
     references=references("zhou2022condensation", "luo2021phase", "zhang2024dropout",
                           "xu2025condensation", "maennel2018gradient"),
     presets={"quick": {}, "paper": {"seeds": 20, "clock": 5000, "steps": 100_000,
