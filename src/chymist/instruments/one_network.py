@@ -85,7 +85,7 @@ def objective(
 
     def whole() -> list[Tensor]:
         if len(pieces) == 1 and "begun" not in vars(made):
-            return [made.begun[2].detach()]  # Kept: it is differentiated later.
+            return [made.begun[2].detach().sum()]  # Kept: it is differentiated later.
         return [torch.stack([p.share * _value(made, p) for p in made.pieces]).sum()]
 
     (first,) = checks.still_by_trial(
