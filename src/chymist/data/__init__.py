@@ -1,5 +1,16 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.graph_files import GRAPH_FILES, graph
+from chymist.data.graphs import (
+    NAMED_GRAPHS,
+    dumbbell,
+    karate_club,
+    lfr_graph,
+    named_graph,
+    planted_partition,
+    random_graph,
+    rewired,
+)
 from chymist.data.images import (
     area_average,
     flat_spectrum,
@@ -17,16 +28,26 @@ from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
 __all__ = [
+    "GRAPH_FILES",
+    "NAMED_GRAPHS",
     "area_average",
+    "dumbbell",
     "flat_sound",
     "flat_spectrum",
+    "graph",
     "grey",
+    "karate_club",
+    "lfr_graph",
     "load_image",
+    "named_graph",
     "picture",
     "picture_or_sound",
     "pictures",
     "pixel_grid",
+    "planted_partition",
     "power_law_noise",
+    "random_graph",
+    "rewired",
     "signal",
     "sound",
     "split_pixels",
