@@ -108,8 +108,10 @@ def _rows(path: Path, text: str) -> _Found:
             header = lower[:2] in (["source", "target"], ["from", "to"], ["u", "v"])
             names = lower[2:] if header else [""] * (len(cells) - 2)
             if len(cells) not in (2, 3):
-                raise BadInput(f"{path.name}, row {number} has {len(cells)} columns",
-                               "each row needs source and target, and may have a length")
+                raise BadInput(
+                    f"{path.name}, row {number} has {len(cells)} columns",
+                    "each row needs source and target, and may have a length",
+                )
             if names and names[0] not in (*LENGTHS, *SIMILARITIES):
                 raise _unnamed(path, names[0] or "without a name")
             if header:
@@ -124,9 +126,12 @@ def _rows(path: Path, text: str) -> _Found:
 def _xml(path: Path, text: str, root: str) -> _Found:
     from xml.parsers import expat
 
-    found, keys, stack = _Found(), {}, []
+    found = _Found()
+    keys: dict[str, str] = {}
+    stack: list[str] = []
     opened: dict[str, Any] = {}
-    parser = expat.ParserCreate(namespace_separator=" ")
+    # Whatever encoding the file declares: it has been read as UTF-8.
+    parser = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
 
     def refuse(*_: Any) -> None:
@@ -199,7 +204,8 @@ _TOKEN = re.compile(r'\s*(?:#[^\n]*\n\s*)*("[^"]*"|\[|\]|[^\s\[\]"]+)')
 
 
 def _gml(path: Path, text: str) -> _Found:
-    found, stack = _Found(), []
+    found = _Found()
+    stack: list[tuple[str, dict[str, str], int]] = []
     key: str | None = None
     for match in _TOKEN.finditer(text):
         token = match.group(1)
@@ -251,6 +257,9 @@ def _limit(path: Path, number: int) -> None:
 
 
 def _name(path: Path, text: str) -> str:
+    if re.fullmatch(r"[+-]?\d*\.\d*([eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+", text):
+        raise BadInput(f"{path.name}: {text[:20]} is a measured number, not a node's name",
+                       "allowed: words and whole numbers")  # fmt: skip
     if not 0 < len(text) <= LONGEST or not text.isprintable():
         raise BadInput(f"{path.name}: {text[:20]!r}... cannot be a node's name",
                        f"allowed: 1 to {LONGEST} printable characters")  # fmt: skip
@@ -262,12 +271,13 @@ def _dataset(path: Path, found: _Found) -> xr.Dataset:
     shortest: dict[tuple[int, int], float] = {}
     loops = 0
     for line, source, target, extra in found.edges:
-        length = _length(path, line, extra)
+        far = _length(path, line, extra)
         if source == target:
             loops += 1
             continue
-        ends = tuple(sorted(place.setdefault(n, len(place)) for n in (source, target)))
-        shortest[ends] = min(length, shortest.get(ends, math.inf))  # type: ignore[index]
+        a, b = (place.setdefault(n, len(place)) for n in (source, target))
+        pair = (min(a, b), max(a, b))
+        shortest[pair] = min(far, shortest.get(pair, math.inf))
     if len(shortest) < 3:
         raise BadInput(f"{path.name} has {len(shortest)} edges", "at least 3 are needed")
     ends = np.array(list(shortest), dtype=np.int64)

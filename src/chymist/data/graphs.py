@@ -121,33 +121,6 @@ def rewired(graph: Graph, generator: np.random.Generator, swaps: int = 10) -> Gr
     return Graph.of(graph.nodes, ends)
 
 
-def lfr_graph(
-    nodes: int, mixing: float, generator: np.random.Generator
-) -> tuple[Graph, Int[ndarray, " node"]]:
-    """Draw an LFR benchmark graph with the community of each node; mean degree 20.
-
-    Exponents 2.5 and 1.5, at most 50 neighbours and 20 to 100 nodes a community. Draws that do not
-    end are tried again. Lancichinetti, Fortunato, Radicchi, Phys. Rev. E 78 (2008) 046110.
-
-    Raises:
-        ValueError: ten draws did not end.
-    """
-    import networkx as nx
-
-    for _ in range(10):
-        try:
-            drawn = nx.LFR_benchmark_graph(
-                nodes, 2.5, 1.5, mixing, average_degree=20, max_degree=50, min_community=20,
-                max_community=100, seed=int(generator.integers(2**31)),
-            )  # fmt: skip
-        except nx.ExceededMaxIterations:
-            continue
-        drawn.remove_edges_from(list(nx.selfloop_edges(drawn)))
-        firsts = [min(drawn.nodes[i]["community"]) for i in drawn]
-        return _plain(drawn), np.unique(firsts, return_inverse=True)[1]
-    raise ValueError(f"no LFR graph of {nodes} nodes with mixing {mixing} was found")
-
-
 def _plain(graph: Any) -> Graph:
     place = {node: i for i, node in enumerate(graph)}
     return Graph.of(len(place), [(place[a], place[b]) for a, b in graph.edges])

@@ -10,10 +10,10 @@ from chymist.graphs.communities import (
     mutual_information,
     spectral_groups,
 )
+from chymist.graphs.curvature import Curvature, lin_lu_yau, neighbour_mass, ollivier
 from chymist.graphs.flow import Flow, ricci_flow, without_longer
 from chymist.graphs.forman import augmented_forman, balanced_forman, forman, triangles
 from chymist.graphs.graph import Graph
-from chymist.graphs.ollivier import Curvature, lin_lu_yau, neighbour_mass, ollivier
 from chymist.graphs.paths import path_lengths
 from chymist.graphs.transport import Transport, transport_w1
 

@@ -121,9 +121,16 @@ def adjusted_rand(found: Int[ndarray, " node"], true: Int[ndarray, " node"]) -> 
     >>> adjusted_rand(np.array([0, 0, 1, 1]), np.array([5, 5, 3, 3]))
     1.0
     """
-    from sklearn.metrics import adjusted_rand_score
+    a, b = (np.unique(groups, return_inverse=True)[1] for groups in (found, true))
+    shared = np.bincount(a * (int(b.max()) + 1) + b)
 
-    return float(adjusted_rand_score(true, found))
+    def pairs(counts: Int[ndarray, " group"]) -> float:
+        return float((counts * (counts - 1.0)).sum() / 2)
+
+    both, ours, theirs = pairs(shared), pairs(np.bincount(a)), pairs(np.bincount(b))
+    chance = ours * theirs / (len(a) * (len(a) - 1) / 2)
+    most = (ours + theirs) / 2
+    return 1.0 if most == chance else (both - chance) / (most - chance)
 
 
 def mutual_information(found: Int[ndarray, " node"], true: Int[ndarray, " node"]) -> float:

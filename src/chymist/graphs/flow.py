@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from chymist.graphs.curvature import ollivier
 from chymist.graphs.graph import Graph
-from chymist.graphs.ollivier import ollivier
 
 Surgery = Callable[[Graph], Bool[ndarray, " edge"]]
 
@@ -45,8 +45,8 @@ def ricci_flow(
 
     kappa is Ollivier's curvature and d the distance of an edge's ends, both at the lengths w. After
     each `every`-th step `surgery` says which edges of the graph as it is are kept. An edge whose
-    ends coincide stays at length 0. `on_step(done, steps)` is told how far it is. Ni, Lin, Luo, Gao,
-    Sci. Rep. 9 (2019) 9984. Cost: one `ollivier` a step, and one for the last curvature.
+    ends coincide stays at length 0. `on_step(done, steps)` is told how far it is. Ni, Lin, Luo,
+    Gao, Sci. Rep. 9 (2019) 9984. Cost: one `ollivier` a step, and one for the last curvature.
 
     Raises:
         ValueError: a step so large that a length would be negative, or all lengths are zero.

@@ -18,12 +18,13 @@
 typedef struct {
     int64_t rows, cols;
     double *supply, *demand;          /* what is still to be sent and received */
-    double *cost, *flow;              /* (rows, cols) */
+    double *cost, *flow;              /* (rows, cols); (cols, rows) */
     double *u, *v;                    /* potentials: u_i + v_j <= cost_ij */
     double *row_at, *col_at;          /* distance at which the search reached a row or column */
-    int64_t *from_row, *from_col;     /* the row by which a column was reached, and the other way */
+    double *from_row, *shut;          /* the row by which a column was reached; 0, infinite if done */
+    int64_t *from_col;                /* the column by which a row was reached */
     int64_t *seen;                    /* rows in the order in which the search reached them */
-    char *row_done, *col_done;
+    char *row_done;
 } Problem;
 
 static double slack(const Problem *t, int64_t i, int64_t j) {
@@ -33,7 +34,7 @@ static double slack(const Problem *t, int64_t i, int64_t j) {
 
 static void send(Problem *t, int64_t i, int64_t j) {
     double mass = t->supply[i] < t->demand[j] ? t->supply[i] : t->demand[j];
-    t->flow[i * t->cols + j] += mass;
+    t->flow[j * t->rows + i] += mass;
     t->supply[i] -= mass;
     t->demand[j] -= mass;
     if (t->supply[i] < DUST) t->supply[i] = 0;
@@ -62,64 +63,71 @@ static void begin(Problem *t) {
 }
 
 static void reach(Problem *t, int64_t i, double at, int64_t *count) {
+    const double *restrict c = t->cost + i * t->cols, *restrict v = t->v, *restrict shut = t->shut;
+    double *restrict col_at = t->col_at, *restrict from = t->from_row, own = t->u[i];
     t->row_done[i] = 1;
     t->row_at[i] = at;
     t->seen[(*count)++] = i;
     for (int64_t j = 0; j < t->cols; j++) {
-        if (t->col_done[j]) continue;
-        double there = at + slack(t, i, j);
-        if (there < t->col_at[j]) {
-            t->col_at[j] = there;
-            t->from_row[j] = i;
-        }
+        double s = c[j] - own - v[j];
+        /* A column that is done is at infinity for whoever comes later. */
+        double there = at + (s > 0 ? s : 0) + shut[j];
+        int nearer = there < col_at[j];
+        col_at[j] = nearer ? there : col_at[j];
+        from[j] = nearer ? (double)i : from[j];
     }
 }
 
 /* Send mass of row `root` along a shortest path of the residual graph; 0 if no column wants any. */
 static int augment(Problem *t, int64_t root) {
     int64_t n = t->rows, m = t->cols, count = 0, end = -1;
-    for (int64_t j = 0; j < m; j++) t->col_at[j] = INFINITY;
+    for (int64_t j = 0; j < m; j++) {
+        t->col_at[j] = INFINITY;
+        t->shut[j] = 0;
+    }
     memset(t->row_done, 0, n);
-    memset(t->col_done, 0, m);
     reach(t, root, 0, &count);
     while (end < 0) {
         int64_t next = -1;
+        double least = INFINITY;
         for (int64_t j = 0; j < m; j++) {
-            if (t->col_done[j]) continue;
-            if (next < 0 || t->col_at[j] < t->col_at[next] ||
-                (t->col_at[j] == t->col_at[next] && t->demand[j] > 0 && !(t->demand[next] > 0)))
+            double here = t->col_at[j] + t->shut[j];
+            if (here < least || (here == least && t->demand[j] > 0)) {
+                least = here;
                 next = j;
+            }
         }
-        if (next < 0 || isinf(t->col_at[next])) return 0;
-        t->col_done[next] = 1;
+        if (next < 0 || isinf(least)) return 0;
+        t->shut[next] = INFINITY;
         if (t->demand[next] > 0) {
             end = next;
             break;
         }
         for (int64_t i = 0; i < n; i++) {
-            if (t->row_done[i] || !(t->flow[i * m + next] > 0)) continue;
+            if (!(t->flow[next * n + i] > 0) || t->row_done[i]) continue;
             t->from_col[i] = next;
-            reach(t, i, t->col_at[next], &count);
+            reach(t, i, least, &count);
         }
     }
     double at = t->col_at[end];
     for (int64_t k = 0; k < count; k++) t->u[t->seen[k]] += at - t->row_at[t->seen[k]];
     for (int64_t j = 0; j < m; j++)
-        if (t->col_done[j]) t->v[j] -= at - t->col_at[j];
+        if (t->shut[j] > 0) t->v[j] -= at - t->col_at[j];
     double mass = t->supply[root] < t->demand[end] ? t->supply[root] : t->demand[end];
-    for (int64_t i = t->from_row[end]; i != root; i = t->from_row[t->from_col[i]]) {
-        double carried = t->flow[i * m + t->from_col[i]];
+    for (int64_t i = (int64_t)t->from_row[end]; i != root;
+         i = (int64_t)t->from_row[t->from_col[i]]) {
+        double carried = t->flow[t->from_col[i] * n + i];
         if (carried < mass) mass = carried;
     }
     t->demand[end] -= mass;
     if (t->demand[end] < DUST) t->demand[end] = 0;
     for (int64_t j = end;;) {
-        int64_t i = t->from_row[j];
-        t->flow[i * m + j] += mass;
+        int64_t i = (int64_t)t->from_row[j];
+        t->flow[j * n + i] += mass;
         if (i == root) break;
         j = t->from_col[i];
-        t->flow[i * m + j] -= mass;
-        if (t->flow[i * m + j] < DUST) t->flow[i * m + j] = 0;
+        t->flow[j * n + i] -= mass;
+        if (t->flow[j * n + i] < DUST) t->flow[j * n + i] = 0;
     }
     t->supply[root] -= mass;
     if (t->supply[root] < DUST) t->supply[root] = 0;
@@ -139,11 +147,11 @@ static double solve(Problem *t, double *gap) {
     for (int64_t i = 0; i < n; i++)
         while (t->supply[i] > 0 && augment(t, i)) {}
     for (int64_t i = 0; i < n; i++) {
-        const double *c = t->cost + i * m, *f = t->flow + i * m;
+        const double *c = t->cost + i * m, *f = t->flow + i;
         double least = INFINITY, sent = 0;
         for (int64_t j = 0; j < m; j++) {
-            primal += f[j] * c[j];
-            sent += f[j];
+            primal += f[j * n] * c[j];
+            sent += f[j * n];
             if (c[j] - t->v[j] < least) least = c[j] - t->v[j];
         }
         t->u[i] = least; /* feasible whatever the rounding was */
@@ -152,7 +160,7 @@ static double solve(Problem *t, double *gap) {
     }
     for (int64_t j = 0; j < m; j++) {
         double received = 0;
-        for (int64_t i = 0; i < n; i++) received += t->flow[i * m + j];
+        for (int64_t i = 0; i < n; i++) received += t->flow[j * n + i];
         dual += t->v[j] * received;
     }
     *gap = scale * (fabs(primal - dual) + unsent);
@@ -162,11 +170,11 @@ static double solve(Problem *t, double *gap) {
 }
 
 static int allocate(Problem *t, int64_t n, int64_t m) {
-    double *numbers = malloc(sizeof(double) * (2 * n * m + 3 * n + 3 * m + 1));
-    int64_t *places = malloc(sizeof(int64_t) * (2 * n + m + 1));
-    char *marks = malloc(n + m + 1);
+    double *numbers = malloc(sizeof(double) * (2 * n * m + 3 * n + 5 * m + 1));
+    int64_t *places = malloc(sizeof(int64_t) * (2 * n + 1));
+    char *marks = malloc(n + 1);
     t->cost = numbers;
-    t->from_row = places;
+    t->from_col = places;
     t->row_done = marks;
     if (!numbers || !places || !marks) return 0;
     t->flow = numbers + n * m;
@@ -176,15 +184,15 @@ static int allocate(Problem *t, int64_t n, int64_t m) {
     t->demand = t->row_at + n;
     t->v = t->demand + m;
     t->col_at = t->v + m;
-    t->from_col = places + m;
+    t->from_row = t->col_at + m;
+    t->shut = t->from_row + m;
     t->seen = t->from_col + n;
-    t->col_done = marks + n;
     return 1;
 }
 
 static void release(Problem *t) {
     free(t->cost);
-    free(t->from_row);
+    free(t->from_col);
     free(t->row_done);
 }
 

@@ -64,7 +64,7 @@ def transport_w1(
         found = _by_kernel(share, other, cost)
     except NoKernel:
         found = by_program(share, other, cost)
-    return Transport(found.cost * total, found.u, found.v, found.gap * total)
+    return Transport(float(found.cost * total), found.u, found.v, float(found.gap * total))
 
 
 def by_program(

@@ -83,10 +83,11 @@ def known_groups(p: Any, bench: Bench) -> xr.Dataset:
     """Find groups that are known: the sides of a karate club, the conferences of a league.
 
     Returns:
-        ari (graph, exponent, after, cut, seed): after so many steps, of the cut of the largest modularity
-        and of the best of all cuts. With `rewired` the graphs are random, of the same degrees.
+        ari (graph, exponent, after, cut, seed): after so many steps, of the cut of the largest
+        modularity and of the best of all cuts. With `rewired` the graphs are random, of the same
+        degrees.
     """
-    names, exponents, after = ("karate", "league"), (0.0, 1.0, 2.0), (0, 5, 10, 20, 40)
+    names, exponents, after = ("karate", "league"), (0.0, 1.0, 2.0), (0, 5, 10, 20)
     values = []
     for name in names:
         for exponent in exponents:

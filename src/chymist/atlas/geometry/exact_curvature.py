@@ -17,7 +17,9 @@ from chymist.data import NAMED_GRAPHS, named_graph, random_graph
 from chymist.theory import graph_curvature as theory
 
 BOUNDS = ("balanced Forman", "few triangles", "small degrees")
-PIECES = ("below the kink", "up to the threshold", "beyond it")
+TINY = 1e-9
+"""Difference of two slopes or values that counts as none."""
+PIECES = ("first interval", "last interval", "three lines")
 
 
 def named_curvatures(p: Any, bench: Bench) -> xr.Dataset:
@@ -54,15 +56,14 @@ def closed_forms(p: Any, run: xr.Dataset) -> xr.Dataset:
         name, _, degrees = kind.partition(" ")
         family, _, size = name.partition("-")
         x, y = map(int, degrees.split("-"))
-        known = {
-            "complete": lambda n: theory.complete(n), "cycle": lambda n: theory.cycle(n),
-            "hypercube": lambda n: theory.hypercube(n), "rook": lambda n: theory.rook(n),
-            "tree": lambda n, x=x, y=y: theory.tree(x, y),
-            # Tabulated: Cushing et al., The Graph Curvature Calculator, arXiv:1712.03033.
-            "icosahedron": lambda n: 2 / 5, "dodecahedron": lambda n: 0.0,
-            "petersen": lambda n: 0.0,
-        }  # fmt: skip
-        values.append(known[family](int(size or 0)))
+        sized = {"complete": theory.complete, "cycle": theory.cycle,
+                 "hypercube": theory.hypercube, "rook": theory.rook}  # fmt: skip
+        # Tabulated: Cushing et al., The Graph Curvature Calculator, arXiv:1712.03033.
+        tabulated = {"icosahedron": 2 / 5, "dodecahedron": 0.0, "petersen": 0.0}
+        if family in tabulated:
+            values.append(tabulated[family])
+        else:
+            values.append(theory.tree(x, y) if family == "tree" else sized[family](int(size)))
     exact = xr.DataArray(np.array(values), {"kind": run.kind}, ("kind",))
     return xr.Dataset({"lowest": exact, "highest": exact})
 
@@ -71,11 +72,12 @@ def random_curvatures(p: Any, bench: Bench) -> xr.Dataset:
     """Hold random graphs to what is proved of kappa as a function of the idleness, and to bounds.
 
     Returns:
-        bend (piece, seed): |kappa(middle) - mean of kappa(ends)| of the three intervals of alpha
-        between 0, 1 / (lcm + 1), 1 / (max + 1) of the degrees and 1; drift (seed): the largest
-        |kappa / (1 - alpha) - limit| from `from_threshold` thresholds on; violation (bound, seed):
-        by how much a bound is broken; all the largest over edges. curvature (alpha, sample, seed):
-        kappa_alpha of some edges of the first graph.
+        bend (piece, seed): |kappa(middle) - mean of kappa(ends)| on the intervals from 0 to
+        1 / (lcm + 1) of the degrees and from 1 / (max + 1) to 1, and |kappa - smallest of three
+        lines| where these cross: both ends' and that through the point under their crossing; drift
+        (seed): |kappa / (1 - alpha) - limit| from `from_threshold` thresholds on; violation (bound,
+        seed): by how much a bound is broken; all the largest over edges. curvature (alpha, sample,
+        seed): kappa_alpha of some edges of the first graph.
     """
     grid = np.linspace(0, 0.99, 34)
     bends, drifts, broken, shown = [], [], [], []
@@ -101,16 +103,34 @@ def random_curvatures(p: Any, bench: Bench) -> xr.Dataset:
 def _idleness(graph: graphs.Graph, start: float) -> tuple[np.ndarray, float]:
     x, y = graph.degree[graph.ends].T
     kink, threshold = theory.idleness_kink(x, y), theory.idleness_threshold(x, y)
-    knots = [0 * kink, kink, threshold, 0 * kink + 1]
-    at = [graphs.ollivier(graph, knot).value for knot in knots[:3]] + [0 * kink]
-    bend = [
-        np.abs(graphs.ollivier(graph, (a + b) / 2).value - (left + right) / 2).max()
-        for a, b, left, right in zip(knots, knots[1:], at, at[1:], strict=False)
-    ]
+
+    def kappa(alpha: np.ndarray) -> np.ndarray:
+        return graphs.ollivier(graph, alpha).value
+
+    zero, at_kink, at_threshold = kappa(0 * kink), kappa(kink), kappa(threshold)
+    rise, fall = (at_kink - zero) / kink, -at_threshold / (1 - threshold)
+    first = np.abs(kappa(kink / 2) - (zero + at_kink) / 2)
+    last = np.abs(kappa((1 + threshold) / 2) - at_threshold / 2)
+    # kappa is concave, so it lies below both lines; a third one passes through what is found where
+    # they cross, with the slope found there, if it is not their crossing itself.
+    same = np.abs(rise - fall) < TINY
+    cross = np.where(same, threshold, (-fall - zero) / np.where(same, 1, rise - fall))
+    near = 1e-5
+    cross = np.clip(cross, near, 0.999)
+    under = kappa(cross)
+    gap = zero + rise * cross - under
+    slope = (kappa(cross + near) - kappa(cross - near)) / (2 * near)
+    lines = np.zeros(graph.edges)
+    for value, own in ((zero, rise), (-fall, fall)):
+        # Where the third line meets one of the others there must be nothing below both.
+        apart = np.where(np.abs(slope - own) > TINY, slope - own, 1)
+        meets = np.clip((value - under + slope * cross) / apart, 0, 0.999)
+        lines = np.maximum(lines, np.abs(kappa(meets) - value - own * meets))
     limit = graphs.lin_lu_yau(graph).value
     alphas = [start * threshold + s * (1 - start * threshold) for s in (0, 0.3, 0.9)]
-    drift = [np.abs(graphs.ollivier(graph, a).value / (1 - a) - limit).max() for a in alphas]
-    return np.array(bend), max(drift)
+    drift = [np.abs(kappa(a) / (1 - a) - limit).max() for a in alphas]
+    three = np.where(gap > TINY, lines, np.maximum(gap, 0))
+    return np.array([first.max(), last.max(), three.max()]), max(drift)
 
 
 def _violations(graph: graphs.Graph) -> np.ndarray:

@@ -27,7 +27,8 @@ def pinch(p: Any, bench: Bench) -> xr.Dataset:
     Returns:
         ratio, bridge (k, seed, time): ln(bridge / mean interior edge) and the bridge's curvature
         (Lin, Lu, Yau) under even measures; interior edges are those that do not end at the bridge.
-        slope (k, seed): of the ratio over the last third of the time. factor (k, seed): what an interior edge keeps in one late step of size 1, p = 1.
+        slope (k, seed): of the ratio over the last third of the time. factor (k, seed): what an
+        interior edge keeps in one late step of size 1, p = 1.
     """
     steps = round(p.duration / p.neck_step)
     kept = np.arange(0, steps + 1, max(1, steps // 40))

@@ -32,7 +32,8 @@ def communities(p: Any, bench: Bench) -> xr.Dataset:
         found = [_cut(p, _random(graph, bench, s, "itself"), bench, "itself") for s in bench.seeds]
     flow, groups, _ = found[0]
     first = graph if not p.rewired else _random(graph, bench, bench.seeds[0], "itself")
-    chance = [_cut(p, _random(graph, bench, s, "chance"), bench, "by chance")[2] for s in bench.seeds]
+    drawn = [_random(graph, bench, seed, "chance") for seed in bench.seeds]
+    chance = [_cut(p, other, bench, "by chance")[2] for other in drawn]
     own = [f[2] for f in found] * (1 if p.rewired else len(bench.seeds))
     scores = [np.nan, np.nan]
     if known is not None:

@@ -10,7 +10,6 @@ import xarray as xr
 
 from chymist import figures
 
-ONE: dict[str, Any] = {"scale": alt.Scale(range=figures.PALETTE)}
 BINS = 30
 
 
@@ -26,9 +25,9 @@ def values(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
 
 
 def idleness(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
-    """kappa against alpha of three edges of the first seed, and kappa / (1 - alpha)."""
+    """Kappa against alpha of three edges of the first seed, and kappa / (1 - alpha)."""
     first = run.curvature.isel(seed=[0])
-    words = {"colour": "sample", "colour_title": "edge", "x_title": "idleness alpha"}
+    words: dict[str, Any] = {"colour": "sample", "colour_title": "edge", "x_title": "idleness"}
     left = figures.measured(first, "alpha", title="kappa", **words)
     ratio = first / (1 - run.alpha)
     return left | figures.measured(ratio, "alpha", title="kappa / (1 - alpha)", **words)
@@ -38,11 +37,11 @@ def neck(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """ln(bridge / interior) and the bridge's curvature over time, theory dashed."""
     charts = [_ratio(run, "with a neck")]
     if control is not None:
-        charts.append(_ratio(control, "without (control)"))
-    words = {"title": "curvature of the bridge", "x_title": "time"}
+        charts.append(_ratio(control, "without (control)", theory=False))
+    words: dict[str, Any] = {"title": "curvature of the bridge", "x_title": "time"}
     bridge = figures.measured(run.bridge, "time", colour="k", **words)
     theory = figures.predicted(run.predicted_bridge, "time", detail="k", **words)
-    return alt.hconcat(*charts, bridge + theory)
+    return alt.hconcat(alt.hconcat(*charts).resolve_scale(y="shared"), bridge + theory)
 
 
 def smoothing(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
@@ -95,12 +94,12 @@ def histogram(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         found = run.curvature.sel(when=when).values
         counts = np.histogram(found[np.isfinite(found)], edges)[0].tolist()
         rows = [
-            {"low": a, "high": b, "edges": n}
+            {"low": a, "high": b, "edges": n, "none": 0}
             for a, b, n in zip(edges[:-1].tolist(), edges[1:].tolist(), counts, strict=True)
         ]
-        bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=figures.PALETTE[i]).encode(
+        bars = alt.Chart(alt.Data(values=rows)).mark_rect(color=figures.PALETTE[i]).encode(
             x=alt.X("low:Q", title="curvature", scale=alt.Scale(domain=[low, high])), x2="high:Q",
-            y=alt.Y("edges:Q", title="edges"))
+            y=alt.Y("edges:Q", title="edges"), y2="none:Q")
         charts.append(bars.properties(title=f"{when} the flow"))
     return alt.hconcat(*charts)
 
@@ -114,12 +113,14 @@ def quality(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         xr.concat(parts, "of", join="outer"), category="of", title="modularity of the best cut")
 
 
-def _ratio(run: xr.Dataset, name: str) -> alt.LayerChart:
-    words = {"title": "ln(bridge / interior edge)", "x_title": "time"}
+def _ratio(run: xr.Dataset, name: str, theory: bool = True) -> alt.LayerChart:
+    words: dict[str, Any] = {"title": "ln(bridge / interior edge)", "x_title": "time"}
     chart = figures.measured(run.ratio, "time", colour="k", **words)
+    if not theory:
+        return chart.properties(title=name)
     # The predicted rate says the slope alone: its line ends where the measured one does.
     end = run.ratio.isel(time=-1, drop=True).median("seed")
     late = run.time[run.time >= run.time[-1] / 2]
     line = end + run.predicted_slope * (late - run.time[-1])
-    theory = figures.predicted(line, "time", detail="k", **words)
-    return (chart + theory).properties(title=name)
+    late_line = figures.predicted(line, "time", detail="k", **words)
+    return (chart + late_line).properties(title=name)

@@ -42,9 +42,9 @@ def ollivier(
 
     d is the shortest-path distance, which is less than the edge's length where there is a shorter
     way; mu_x keeps the mass alpha (one, or one an edge) at x and gives 1 - alpha to its neighbours,
-    in proportion exp(-w^p) of the edges' lengths w (p = 0: evenly). Exact to rounding. One thread; all edges in
-    one call. Memory: 8 nodes^2 bytes up to 128 MiB, beyond it only a node's surroundings. Ollivier,
-    J. Funct. Anal. 256 (2009) 810.
+    in proportion exp(-w^p) of the edges' lengths w (p = 0: evenly). Exact to rounding. One thread;
+    all edges in one call. Memory: 8 nodes^2 bytes up to 128 MiB, beyond it only a node's
+    surroundings. Ollivier, J. Funct. Anal. 256 (2009) 810.
 
     Raises:
         ValueError: alpha outside [0, 1), p outside [0, 10], or an edge whose ends have over
@@ -75,7 +75,7 @@ def ollivier(
 
 
 def lin_lu_yau(graph: Graph, p: float = 0.0) -> Curvature:
-    r"""lim (alpha -> 1) kappa_alpha / (1 - alpha) of each edge; unit 1.
+    r"""Curvature of Lin, Lu and Yau, lim (alpha -> 1) kappa_alpha / (1 - alpha); unit 1.
 
     Exact, as kappa_alpha / (1 - alpha) is constant from alpha = 1/2 on: where mu_x keeps more than
     half of its mass at x, some of it must go to y, so that the best potential falls by d(x, y) from
