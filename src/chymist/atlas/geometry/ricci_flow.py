@@ -135,7 +135,7 @@ NECK = Experiment(
 
 
 def evenness(run):
-    """ln of the spread of kappa after 20 steps over that at first, edges that do not contract."""
+    """Logarithm of the spread of kappa after 20 steps over the first, edges that do not contract."""
     return np.log(run.spread.isel(step=20, drop=True) / run.spread.isel(step=0, drop=True))
 
 
