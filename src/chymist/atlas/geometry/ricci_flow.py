@@ -135,7 +135,7 @@ NECK = Experiment(
 
 
 def evenness(run):
-    """Logarithm of the spread of kappa after 20 steps over the first, edges that do not contract."""
+    """Log of the spread of kappa after 20 steps over the first; edges that do not contract."""
     return np.log(run.spread.isel(step=20, drop=True) / run.spread.isel(step=0, drop=True))
 
 
