@@ -13,6 +13,7 @@ FEW = {
     "image-memorisation": {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,
     },
+    "ricci-flow": {"steps": 1, "smoothing_steps": 20, "own_steps": 1},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

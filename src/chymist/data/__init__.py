@@ -1,5 +1,15 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.graph_files import GRAPH_FILES, graph
+from chymist.data.graphs import (
+    NAMED_GRAPHS,
+    dumbbell,
+    karate_club,
+    named_graph,
+    planted_partition,
+    random_graph,
+    rewired,
+)
 from chymist.data.images import (
     area_average,
     flat_spectrum,
@@ -17,16 +27,25 @@ from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
 __all__ = [
+    "GRAPH_FILES",
+    "NAMED_GRAPHS",
     "area_average",
+    "dumbbell",
     "flat_sound",
     "flat_spectrum",
+    "graph",
     "grey",
+    "karate_club",
     "load_image",
+    "named_graph",
     "picture",
     "picture_or_sound",
     "pictures",
     "pixel_grid",
+    "planted_partition",
     "power_law_noise",
+    "random_graph",
+    "rewired",
     "signal",
     "sound",
     "split_pixels",
