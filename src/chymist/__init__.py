@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from chymist.bench import Bench, samples
     from chymist.bibliography import Reference, references
     from chymist.catalogue import find
-    from chymist.claims import Claim, Verdict, above, below, between
+    from chymist.claims import Certificate, Claim, Verdict, above, below, between, exactly
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
-    from chymist.params import Axis, Field, Lane, Params
+    from chymist.params import Axis, ExactParams, Field, Lane, Params
     from chymist.study import Control, Experiment, Figure, Input, Study
 
 _HOME = {
     "Axis": "params",
     "Bench": "bench",
+    "Certificate": "claims",
     "ChymistError": "errors",
     "Claim": "claims",
     "Control": "study",
+    "ExactParams": "params",
     "Experiment": "study",
     "Field": "params",
     "Figure": "study",
@@ -40,6 +42,7 @@ _HOME = {
     "above": "claims",
     "below": "claims",
     "between": "claims",
+    "exactly": "claims",
     "find": "catalogue",
     "references": "bibliography",
     "resume": "api",
@@ -51,9 +54,11 @@ _HOME = {
 __all__ = [
     "Axis",
     "Bench",
+    "Certificate",
     "ChymistError",
     "Claim",
     "Control",
+    "ExactParams",
     "Experiment",
     "Field",
     "Figure",
@@ -68,6 +73,7 @@ __all__ = [
     "above",
     "below",
     "between",
+    "exactly",
     "find",
     "references",
     "resume",
