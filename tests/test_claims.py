@@ -315,10 +315,10 @@ def test_every_point_of_an_exact_claim_gets_a_row():
     assert verdict.region == "exactly 0"
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_certificate_that_fails_leaves_an_exact_claim_open(value):
+@pytest.mark.parametrize(("value", "status"), [(0.0, "inconclusive"), (1.0, "refuted")])
+def test_with_a_certificate_that_fails_an_exact_claim_is_not_supported(value, status):
     verdict = judge(exact(exactly(0), HOLDS, FAILS), table(value))
-    assert verdict.status == verdict.rows[0].status == "inconclusive"
+    assert verdict.status == verdict.rows[0].status == status
     assert verdict.note == "a certificate fails: two and two are five"
 
 

@@ -6,8 +6,8 @@ finite statistic (it diverged, or never got where the statistic looks), or when 
 few for an interval of the level.
 
 What has no seeds, exact arithmetic or a proof by construction, is judged by an exact claim: its
-statistic is a value without dimension `seed`, its interval has no width, and certificates, which a
-reader can check without running anything, must hold, or the verdict is `inconclusive`.
+statistic is a value without dimension `seed`, its interval has no width, and it is `supported` only
+if its certificates hold, which a reader can check without chymist.
 """
 
 from __future__ import annotations
@@ -269,7 +269,10 @@ def _judge_exactly(
     failed = [c for c in certificates if not c.holds]
     notes += [f"a certificate fails: {c.says}" for c in failed]
     if failed:
-        rows = tuple(replace(row, status="inconclusive") for row in rows)
+        rows = tuple(
+            replace(row, status="inconclusive") if row.status == "supported" else row
+            for row in rows
+        )
     return _verdict(claim, rows, notes, certificates=certificates)
 
 

@@ -61,9 +61,7 @@ def print_outcome(run: Run) -> None:
         over = ", ".join(found["parameters"])
         crossed = f"; its region's edge lies in {over} {where}" if where else ""
         console.print(Text(f"map of {claim} over {over}: {found['points']} points{crossed}"))
-    for experiment in run.outcome["experiments"].values():
-        for verdict in experiment["claims"]:
-            _print_certificates(console, verdict)
+    _print_certificates(console, run)
     if not run.sealed:
         done, of = run.progress
         early = "an early look, provisional: " if run.outcome["experiments"] else ""
@@ -77,16 +75,22 @@ def print_outcome(run: Run) -> None:
     )
 
 
-def _print_certificates(console: Console, verdict: dict[str, Any]) -> None:
-    """Print what shows an exact claim, the first of it where there is much."""
-    shown = verdict.get("certificates", [])
-    for certificate in shown[:MOST_CERTIFICATES]:
-        sign = "✓" if certificate["holds"] else "! does not hold:"
-        console.print(Text(f"{sign} {certificate['says']}: "), end="")
-        console.print(Text(certificate["shows"], style="bold"), soft_wrap=True)
-    if len(shown) > MOST_CERTIFICATES:
-        more = len(shown) - MOST_CERTIFICATES
-        console.print(Text(f"… and {more} more certificates of {verdict['claim']} in the report"))
+def _print_certificates(console: Console, run: Run) -> None:
+    """Print what shows the exact claims, each thing once; of much the first."""
+    printed: set[str] = set()
+    for experiment in run.outcome["experiments"].values():
+        for verdict in experiment["claims"]:
+            shown = verdict.get("certificates", [])
+            for certificate in shown[:MOST_CERTIFICATES]:
+                sign = "✓" if certificate["holds"] else "! does not hold:"
+                says = f"{sign} {certificate['says']}: "
+                if says not in printed:
+                    line = Text.assemble(says, (certificate["shows"], "bold"))
+                    console.print(line, soft_wrap=True)
+                printed.add(says)
+            if len(shown) > MOST_CERTIFICATES:
+                more = len(shown) - MOST_CERTIFICATES
+                console.print(f"… and {more} more certificates of {verdict['claim']} in the report")
 
 
 def _flip(status: str) -> Text:

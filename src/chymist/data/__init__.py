@@ -12,12 +12,24 @@ from chymist.data.images import (
     split_pixels,
     zone_plate,
 )
+from chymist.data.integer_complexity import (
+    ComplexityTable,
+    complexity_table,
+    dense_complexity,
+)
+from chymist.data.numbers import whole_numbers, whole_ranges
+from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
 __all__ = [
+    "ComplexityTable",
+    "are_prime",
     "area_average",
+    "complexity_table",
+    "dense_complexity",
+    "divisors",
     "flat_sound",
     "flat_spectrum",
     "grey",
@@ -27,9 +39,12 @@ __all__ = [
     "pictures",
     "pixel_grid",
     "power_law_noise",
+    "primes",
     "signal",
     "sound",
     "split_pixels",
     "strong_octaves",
+    "whole_numbers",
+    "whole_ranges",
     "zone_plate",
 ]
