@@ -14,7 +14,7 @@ import xarray as xr
 
 from chymist import data
 from chymist.bench import Bench
-from chymist.data.ones import Search, evaluate
+from chymist.data.ones import Search, Written, evaluate
 from chymist.theory import integer_complexity as theory
 
 PRIME = 353_942_783
@@ -24,7 +24,7 @@ KNOWN = 66
 REFEREE = 10**6
 """NumPy's way makes the table again up to here."""
 LISTED = 8
-SIZES = np.unique(np.round(np.geomspace(100, 10**11, 82)).astype(np.int64))
+SIZES = np.unique(np.round(np.geomspace(2, 10**11, 99)).astype(np.int64))
 """Where the figure's bins of numbers begin."""
 
 
@@ -50,12 +50,8 @@ def write_numbers(p: Any, bench: Bench) -> xr.Dataset:
     numbers = p.n.values if bench.input is None else bench.input.numbers.values
     if p.summands == "one":
         numbers = np.array([PRIME])
-    made = table(p, bench, "all")
-    search = Search(made)
-    found = [search.write(int(n)) for n in numbers]
-    shown = found
-    if p.summands == "one":
-        shown = [Search(table(p, bench)).write(int(n)) for n in numbers]
+    found = _written(table(p, bench, "all"), numbers)
+    shown = _written(table(p, bench), numbers) if p.summands == "one" else found
     columns = {
         "formula": ([w.formula for w in shown], "formula of ones"),
         "ones": ([w.ones for w in shown], "ones in the formula"),
@@ -68,6 +64,11 @@ def write_numbers(p: Any, bench: Bench) -> xr.Dataset:
         {name: ("n", values, _says(says)) for name, (values, says) in columns.items()},
         coords={"n": numbers},
     )
+
+
+def _written(made: data.ComplexityTable, numbers: np.ndarray) -> list[Written]:
+    search = Search(made)
+    return [search.write(int(n)) for n in numbers]
 
 
 def follow_primes(p: Any, bench: Bench) -> xr.Dataset:
@@ -83,8 +84,7 @@ def follow_primes(p: Any, bench: Bench) -> xr.Dataset:
     """
     made = table(p, bench)
     near = np.arange(PRIME - 12, PRIME + 5)
-    search = Search(made)
-    written = [search.write(int(n)) for n in near]
+    written = _written(made, near)
     scanned, broken, digest = _scan_primes(made)
     sums = _better_sums(made)
     needed = [n for n, _ in sums if _best_product(made, n) > made[n]]

@@ -99,9 +99,9 @@ def defects(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         )
         .transform_calculate(end="datum.defect + 0.25")
     )
-    mean = figures.predicted(
-        run.ratio.dropna("number_bin"), "number_bin", title="mean of f(n) / (3 log3 n)",
-        x_title="n", x_scale="log", domain=(1.1, 1.15), label="measured",
+    mean = figures.measured(
+        run.ratio.sel(number_bin=slice(100, None)), "number_bin", x_scale="log", x_title="n",
+        title="mean of f(n) / (3 log3 n)", domain=(1.1, 1.15),
     )  # fmt: skip
     return alt.hconcat(bars, mean)
 
@@ -112,13 +112,15 @@ def trials(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     tried = run.tried.where(run.tried > 0).dropna("number")
     each = tried / tried.number
     words: dict[str, Any] = {"x_title": "numbers in the table", "x_scale": "log"}
-    curve = figures.predicted(
-        each, "number", title="trials for each number", scale="log", label="measured", **words
-    )
-    if tried.sizes["number"] < 3:
+    curve = figures.measured(
+        each, "number", title="trials for each number", scale="log", **words
+    )  # fmt: skip
+    if (tried > 10).sum() < 3:
         return curve
+    # Slopes over a factor of two: of less they would show the steps of the bound.
+    tried, each = tried[tried > 10], each[tried > 10]
     x = np.log(tried.number.values.astype(float))
-    keep = np.unique(np.round(np.linspace(0, len(x) - 1, 14)).astype(int))
+    keep = np.unique(abs(x[:, None] - np.arange(x[0], x[-1], np.log(2))).argmin(0))
     x, y = x[keep], np.log(each.values[keep])
     middle = np.exp((x[1:] + x[:-1]) / 2)
     slope = xr.DataArray(np.diff(y) / np.diff(x), dims="number", coords={"number": middle})
