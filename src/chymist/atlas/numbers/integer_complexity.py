@@ -123,7 +123,8 @@ GUY = Experiment(
         Claim("no-other-prime", "As far as the table goes no other prime breaks it.",
               unexpected, exactly(0), certificates=whole_table),
         Claim("sums-needed", "As far as the table goes no number but 353942783 and 516743639 "
-              "needs another sum than $(n - 1) + 1$.", unexpected_needs, exactly(0), certificates=whole_table),
+              "needs another sum than $(n - 1) + 1$.",
+              unexpected_needs, exactly(0), certificates=whole_table),
         Claim("first-sums", "The first number whose best sum beats $f(n - 1) + 1$ is 21080618, "
               "with 6; the first with 8 is 385159320, where the table reaches it.",
               first_sums, exactly(0), certificates=whole_table),
