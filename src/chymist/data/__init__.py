@@ -22,6 +22,13 @@ from chymist.data.images import (
     split_pixels,
     zone_plate,
 )
+from chymist.data.integer_complexity import (
+    ComplexityTable,
+    complexity_table,
+    dense_complexity,
+)
+from chymist.data.numbers import whole_numbers, whole_ranges
+from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
@@ -31,6 +38,11 @@ __all__ = [
     "NAMED_GRAPHS",
     "area_average",
     "dumbbell",
+    "ComplexityTable",
+    "are_prime",
+    "complexity_table",
+    "dense_complexity",
+    "divisors",
     "flat_sound",
     "flat_spectrum",
     "graph",
@@ -46,9 +58,12 @@ __all__ = [
     "power_law_noise",
     "random_graph",
     "rewired",
+    "primes",
     "signal",
     "sound",
     "split_pixels",
     "strong_octaves",
+    "whole_numbers",
+    "whole_ranges",
     "zone_plate",
 ]
