@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -194,6 +194,27 @@ def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
     ]
     tau: xr.DataArray = sum(pairs[1:], start=pairs[0]) / len(pairs)
     return tau
+
+
+def spearman(y: xr.DataArray, dim: str) -> xr.DataArray:
+    """Spearman's rank correlation between y and its order along `dim`; 1: rises throughout.
+
+    Missing values are left out, and ties share their mean rank. Fewer than three values, or values
+    that are all equal, have none: NaN.
+
+    >>> float(spearman(xr.DataArray([1.0, np.nan, 3.0, 2.0, 5.0], dims="k"), "k").round(3))
+    0.8
+    """
+    from scipy.stats import rankdata
+
+    def of_row(values: ndarray[Any, Any]) -> float:
+        ranks = rankdata(values[np.isfinite(values)])
+        if len(ranks) < 3 or np.ptp(ranks) == 0:
+            return float("nan")
+        return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
+
+    found: xr.DataArray = xr.apply_ufunc(of_row, y, input_core_dims=[[dim]], vectorize=True)
+    return found
 
 
 def best_octave(score: xr.DataArray, dim: str = "sigma") -> xr.DataArray:

@@ -1,5 +1,6 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.digits import digits8, one_hot, standardised
 from chymist.data.images import (
     area_average,
     flat_spectrum,
@@ -12,16 +13,21 @@ from chymist.data.images import (
     split_pixels,
     zone_plate,
 )
+from chymist.data.polynomials import chebyshev
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
+from chymist.data.tables import table
 
 __all__ = [
     "area_average",
+    "chebyshev",
+    "digits8",
     "flat_sound",
     "flat_spectrum",
     "grey",
     "load_image",
+    "one_hot",
     "picture",
     "picture_or_sound",
     "pictures",
@@ -30,6 +36,8 @@ __all__ = [
     "signal",
     "sound",
     "split_pixels",
+    "standardised",
     "strong_octaves",
+    "table",
     "zone_plate",
 ]

@@ -113,6 +113,7 @@ from chymist.instruments.training_kernels import (
     training_kernel_spectrum,
 )
 from chymist.instruments.updates import stacked_update_ratio, training_update_ratio, update_ratio
+from chymist.instruments.weights import training_weights
 
 __all__ = [
     "Activity",
@@ -251,6 +252,7 @@ __all__ = [
     "training_token_similarity",
     "training_trace",
     "training_update_ratio",
+    "training_weights",
     "two_batch_noise_scale",
     "update_ratio",
     "weight_matching",

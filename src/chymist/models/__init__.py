@@ -15,7 +15,7 @@ from chymist.models.coordinate import (
     tangent_start,
 )
 from chymist.models.losses import sobolev
-from chymist.models.mlp import MLP, gaussian_start, normal_start
+from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
 from chymist.models.two_layer import (
     TwoLayer,
     antisymmetric_start,
@@ -37,6 +37,7 @@ __all__ = [
     "antisymmetric_start",
     "coordinate_network",
     "coordinate_start",
+    "fan_in_start",
     "gaussian",
     "gaussian_circle_start",
     "gaussian_start",
