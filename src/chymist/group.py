@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from chymist.instruments import Instrument, Snapshot
+from chymist.instruments import Instrument, Snapshot, SolverState
 from chymist.keys import Key
 from chymist.lanes import Lanes
 from chymist.solvers import Solver
@@ -95,6 +95,8 @@ class Group:
         self.memory: dict[Any, Any] = {}
         self.schedules = {i: sorted(steps) for i, steps in task.due.items()}
         self.readers: set[Instrument] = set()
+        self.state: Callable[[], Mapping[str, Mapping[str, Tensor]]] = dict
+        """The update rule's state, from whoever trains; one that is elementwise has rows."""
 
     def _first_parameters(self) -> Tensor:
         return torch.cat(
@@ -220,6 +222,10 @@ class Group:
             reach()
             return self.fixed
 
+        def read_solver() -> SolverState:
+            read()
+            return self.solver_state(step)
+
         snapshot = Snapshot(
             step=step,
             read=read,
@@ -230,6 +236,7 @@ class Group:
             losses=lambda prediction: self.losses(prediction, self.y),
             forward=lambda parameters, x: self.twice(parameters, self.buffers, x),
             keys=self.keys,
+            read_solver=read_solver,
             memory=self.memory,
         )
         snapshot.__dict__.update(known)
@@ -239,6 +246,20 @@ class Group:
                 value = value.masked_fill(~_wide(self.alive, value), math.nan)
             # The copy keeps an instrument from handing out what the next update changes in place.
             self.records[measuring].append(value.detach().to("cpu", copy=True))
+
+    def solver_state(self, step: int) -> SolverState:
+        """Return the update rule's state after so many updates, by parameter."""
+        solver, state = self.task.solver, self.state()
+
+        def named(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+            return self.split(tensors[""]) if solver.elementwise else tensors
+
+        def precondition() -> Mapping[str, Tensor] | None:
+            found = solver.preconditioner(state, step, self.numbers)
+            return None if found is None else named(found)
+
+        held = {name: named(tensors) for name, tensors in state.items()}
+        return SolverState(type(solver).__name__, held, self.numbers, precondition)
 
     def part(self) -> Part:
         """Return what the group leaves."""

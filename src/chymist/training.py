@@ -277,6 +277,7 @@ def _solver_steps(group: Group) -> Callable[[int, Tensor], None]:
     solver = group.task.solver
     updated = {"": group.flat} if solver.elementwise else group.fixed
     state = solver.start(updated)
+    group.state = lambda: state
 
     @torch.no_grad()
     def update(step: int, gradients: Tensor) -> None:

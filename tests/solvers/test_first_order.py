@@ -7,7 +7,7 @@ from chymist.bench import Bench, samples
 from chymist.ensemble import every
 from chymist.instruments import Instrument
 from chymist.models import MLP, TwoLayer, gaussian_start
-from chymist.solvers import Adam, GradientDescent, Momentum, Solver
+from chymist.solvers import Adam, GradientDescent, Momentum, RMSProp, Solver
 
 SGD, ADAM = torch.optim.SGD, torch.optim.Adam
 RULES = {
@@ -21,6 +21,11 @@ RULES = {
     "adam-numbers": (
         Adam(0.02, beta1=0.8, beta2=0.95, eps=1e-4),
         lambda w: ADAM(w, lr=0.02, betas=(0.8, 0.95), eps=1e-4),
+    ),
+    "rmsprop": (
+        # A smaller eps makes it a descent by signs, which rounding can turn.
+        RMSProp(0.01, decay=0.9, eps=1e-2),
+        lambda w: torch.optim.RMSprop(w, lr=0.01, alpha=0.9, eps=1e-2),
     ),
 }
 MODELS = {"mlp": lambda: MLP(2, 7, 5, 1), "two-layer": lambda: TwoLayer(2, 8, activation="tanh")}
@@ -80,6 +85,7 @@ def lanes(values, name):
             lambda a: Momentum(a, 0.7, nesterov=True),
         ),
         (Adam(lanes([0.001, 0.02], "a")), lambda a: Adam(a)),
+        (RMSProp(0.01, lanes([0.5, 0.9], "a")), lambda a: RMSProp(0.01, a)),
         (Adam(0.01, beta1=lanes([0.5, 0.9], "a")), lambda a: Adam(0.01, beta1=a)),
         (Adam(0.01, beta2=lanes([0.9, 0.999], "a")), lambda a: Adam(0.01, beta2=a)),
         (Adam(0.01, eps=lanes([1e-8, 1e-2], "a")), lambda a: Adam(0.01, eps=a)),

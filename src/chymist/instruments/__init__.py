@@ -85,6 +85,7 @@ from chymist.instruments.operators import Operator, dense, preconditioned
 from chymist.instruments.outliers import Outliers, hessian_outliers, outliers
 from chymist.instruments.path_norms import barron_norm, path_norm, training_path_norm
 from chymist.instruments.per_sample import PerSample, Sampler, sampler
+from chymist.instruments.preconditioned_sharpness import training_preconditioned_sharpness
 from chymist.instruments.probes import Estimate
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.ranks import effective_rank, feature_rank, training_rank
@@ -104,7 +105,7 @@ from chymist.instruments.singular_values import (
     training_jacobian,
 )
 from chymist.instruments.slices import Slice, loss_slice, training_slice
-from chymist.instruments.snapshot import Instrument, Snapshot, loss
+from chymist.instruments.snapshot import Instrument, Snapshot, SolverState, loss
 from chymist.instruments.tail_index import Tail, gradient_tail, tail_index
 from chymist.instruments.trace import frobenius_norm, trace, training_trace
 from chymist.instruments.training_kernels import (
@@ -148,6 +149,7 @@ __all__ = [
     "Singular",
     "Slice",
     "Snapshot",
+    "SolverState",
     "Stationarity",
     "Tail",
     "TokenSimilarity",
@@ -243,6 +245,7 @@ __all__ = [
     "training_noise_scale",
     "training_norms",
     "training_path_norm",
+    "training_preconditioned_sharpness",
     "training_psnr",
     "training_rank",
     "training_sharpness",

@@ -20,6 +20,30 @@ def _outside_a_training(*_: object) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
+class SolverState:
+    """What an update rule keeps from step to step, for all lanes.
+
+    `rule` is its class's name. `held` is its state by name ("second_moment"), under each name a
+    tensor (lane, ...) for every parameter; `numbers` are its numbers by name ("lr", "beta1"), each
+    for all lanes or a tensor with one a lane. They are the training's own: copy what is to outlive
+    the measurement. `precondition` makes P of the last update, see `preconditioner`.
+    """
+
+    rule: str
+    held: Mapping[str, Mapping[str, Float[Tensor, "lane ..."]]]
+    numbers: Mapping[str, Tensor | float]
+    precondition: Callable[[], Mapping[str, Tensor] | None]
+
+    @cached_property
+    def preconditioner(self) -> Mapping[str, Float[Tensor, "lane ..."]] | None:
+        """The positive diagonal P of the last update, w <- w - lr P^-1 m, by parameter.
+
+        Not a number before the first update; None if the rule has none.
+        """
+        return self.precondition()
+
+
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """All lanes at one step: data and, each when it is asked for, parameters, predictions, loss.
 
@@ -30,6 +54,7 @@ class Snapshot:
     a training that an instrument needs them, and one that does not costs it no stop.
 
     `forward` gives the outputs at other parameters, in a way that can be differentiated twice.
+    `read_solver` hands out the update rule's state after `step` updates.
     `keys` gives each lane's own key for a purpose: lanes of equal seed share one. `memory` is what
     instruments keep from one measurement of these lanes to the next, under their own names.
     """
@@ -43,6 +68,7 @@ class Snapshot:
     losses: Callable[[Tensor], Tensor]
     forward: Callable[[Mapping[str, Tensor], Tensor], Tensor] = _outside_a_training
     keys: Callable[[str], Sequence[Key]] = _outside_a_training
+    read_solver: Callable[[], SolverState] = _outside_a_training
     memory: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -53,6 +79,11 @@ class Snapshot:
         the measurement.
         """
         return self.read()
+
+    @property
+    def solver(self) -> SolverState:
+        """The update rule's state, such as Adam's moments; asking is what makes it be read."""
+        return self.read_solver()
 
     def once(self, make: Callable[[Snapshot], Tensor]) -> Tensor:
         """Return `make(self)`, made at its first use in a training: for what depends on data alone.

@@ -182,6 +182,7 @@ class Steps:
         for column, name in enumerate(names):
             numbers[:, column] = torch.as_tensor(group.numbers[name], dtype=torch.float64)
         self.moments = [torch.zeros_like(like) for _ in range(group.task.solver.moments)]
+        group.state = self.state
         moments = [*self.moments, None, None]
         self.tape = _Tape(parameters=like.shape[1], solver=solver)
         self.visited = _Visit(
@@ -189,6 +190,12 @@ class Steps:
             moment1=self._at(moments[0]), moment2=self._at(moments[1]),
             diverged_at=self._at(self.diverged_at), stop=self._at(stop),
         )  # fmt: skip
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """Return the update rule's state as the rule itself would hold it, in rows."""
+        self._pad(*self.moments)
+        names = self.group.task.solver.state_names
+        return {name: {"": rows} for name, rows in zip(names, self.moments, strict=True)}
 
     def _at(self, values: Tensor | np.ndarray | None) -> int:
         """Return an array's address, and keep the array."""

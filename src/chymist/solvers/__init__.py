@@ -1,5 +1,5 @@
 """Update rules that train all lanes at once."""
 
-from chymist.solvers.first_order import Adam, GradientDescent, Momentum, Solver
+from chymist.solvers.first_order import Adam, GradientDescent, Momentum, RMSProp, Solver
 
-__all__ = ["Adam", "GradientDescent", "Momentum", "Solver"]
+__all__ = ["Adam", "GradientDescent", "Momentum", "RMSProp", "Solver"]
