@@ -143,7 +143,11 @@ def _top(matrix: Vector, above: float) -> tuple[Vector, Vector]:
     count = min(TOP, len(matrix))
     while True:
         wanted = [len(matrix) - count, len(matrix) - 1]
-        values, vectors = eigh(matrix, subset_by_index=wanted, check_finite=False)
+        try:
+            values, vectors = eigh(matrix, subset_by_index=wanted, check_finite=False)
+        except np.linalg.LinAlgError:
+            # LAPACK's search for some gives up on some matrices with many equal eigenvalues.
+            return np.linalg.eigh(matrix)
         if values[0] <= above or count == len(matrix):
             return values, vectors
         count = min(2 * count, len(matrix))

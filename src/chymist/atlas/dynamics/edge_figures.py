@@ -91,7 +91,7 @@ def departure(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     charts = []
     for part, title in _parts(run, control):
         distance = figures.thin(part.distance.where(part.step > 0), "step", 60)
-        time = distance.step / part.crossed_at.fillna(float(part.step[-1]) / 2)
+        time = distance.step / part.crossed_at.fillna(float(part.step[-1]) / 3)
         rows = figures.table(value=distance.where(distance > 0), time=time)
         chart = (
             alt.Chart(alt.Data(values=rows))
@@ -126,6 +126,18 @@ def ends(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         )
         charts.append(chart.properties(title=title))
     return alt.hconcat(*charts)
+
+
+def adaptive(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Preconditioned sharpness over its threshold against updates, a panel a method."""
+    charts = []
+    for name in run.method.values.tolist():
+        one = run.sel(method=name, drop=True)
+        ratio = one.preconditioned_sharpness / one.predicted_preconditioned_sharpness
+        chart = figures.measured(_evenly(ratio), "step", colour="adaptive_lr", x_title="updates",
+                                 title="sharpness / threshold", colour_title="step size")  # fmt: skip
+        charts.append((chart + figures.threshold(1.0, "")).properties(title=name))
+    return alt.hconcat(*charts).resolve_scale(y="shared")
 
 
 def _parts(run: xr.Dataset, control: xr.Dataset | None) -> list[tuple[xr.Dataset, str]]:
