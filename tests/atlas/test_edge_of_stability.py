@@ -20,6 +20,15 @@ def run(name, given=None, **change):
     )
 
 
+def test_each_rule_is_drawn_from_its_own_numbers():
+    data = run("adaptive")
+    drawn = study.STUDY.experiment("adaptive").figures[0].draw(data, None).to_dict()
+    first, second = (panel["data"]["values"] for panel in drawn["hconcat"])
+    mids = [[row["mid"] for row in rows if "mid" in row] for rows in (first, second)]
+    assert len(mids[0]) == len(mids[1]) == 3 * 10
+    assert mids[0] != mids[1]
+
+
 @pytest.mark.parametrize("name", [e.name for e in study.STUDY.experiments])
 def test_every_statistic_keeps_the_seeds_and_every_figure_is_drawn(name):
     data = run(name)

@@ -56,4 +56,5 @@ def one_hot(labels: Int[ndarray, " n"], classes: int = 10) -> Float[ndarray, "n 
     >>> one_hot(np.array([2, 0]), 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return np.eye(classes)[labels]
+    rows: ndarray[Any, Any] = np.eye(classes)[labels]
+    return rows

@@ -49,7 +49,8 @@ class TwoLayerLoss:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.neurons * (self.x.shape[1] + 2) + 1
+        features: int = self.x.shape[1]
+        return self.neurons * (features + 2) + 1
 
     def __call__(self, w: Float[ndarray, " p"]) -> float:
         """Return the loss. Cost: one forward pass."""

@@ -35,7 +35,7 @@ def rules(p: Any) -> tuple[Adam, Adam]:
 
 
 def descend(p: Any, bench: Bench) -> xr.Dataset:
-    """Loss and sharpness of P^-1 H at every 20th step, dims (method, adaptive_lr, seed, step).
+    """Loss and sharpness of P^-1 H at every 20th step, dims (rule, adaptive_lr, seed, step).
 
     NaN at step 0, where there is no P yet.
     """
@@ -48,13 +48,13 @@ def descend(p: Any, bench: Bench) -> xr.Dataset:
         bench.train(started, rule, x, y, steps=p.adaptive_steps, label=name, record=record).data
         for name, rule in zip(METHODS, rules(p), strict=True)
     ]
-    return xr.concat(runs, xr.DataArray(METHODS, dims="method", name="method"))
+    return xr.concat(runs, xr.DataArray(METHODS, dims="rule", name="rule"))
 
 
 def threshold(p: Any, run: xr.Dataset) -> xr.Dataset:
     """Sharpness of P^-1 H at which each method stays: (2 + 2 beta1) / ((1 - beta1) lr)."""
-    each = [stability.adam(rule.lr, rule.beta1) for rule in rules(p)]
-    found = xr.concat(each, xr.DataArray(METHODS, dims="method", name="method"))
+    each = [stability.adam(p.adaptive_lr, 0.0), stability.adam(3 * p.adaptive_lr, 0.9)]
+    found = xr.concat(each, xr.DataArray(METHODS, dims="rule", name="rule"))
     return xr.Dataset({"preconditioned_sharpness": found})
 
 
@@ -72,7 +72,7 @@ ADAPTIVE = Experiment(
     figures=(
         Figure("adaptive", "Preconditioned sharpness in units of the threshold.", draw.adaptive),
         Figure("adaptive-ratio", "Its late mean by seed.",
-               partial(draw.ratios, edge_ratio, dims=("method", "adaptive_lr"))),
+               partial(draw.ratios, edge_ratio, dims=("rule", "adaptive_lr"))),
     ),
     control=Control("A hundredth of the step size: the threshold is out of reach.",
                     {"adaptive_lr": (3e-5,)}, ("adaptive-hovers",)),

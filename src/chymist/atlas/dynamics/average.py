@@ -84,20 +84,20 @@ def _apart(p: Any, path: xr.DataArray, y: xr.DataArray) -> np.ndarray[Any, Any]:
     return far
 
 
-# Matrices this small lose time by a second thread.
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def flows(p: Any, run: xr.Dataset) -> xr.Dataset:
     """What three theories say of the averaged loss, and central flow of the sharpness."""
     rows, peaks = [], []
-    for seed in run.seed:
-        loss = TwoLayerLoss(inputs(), run.labels.sel(seed=seed).values, p.neurons)
-        first = run.start.sel(seed=seed).values
-        path = central_flow(loss.gradient, loss.hessian, first, p.small_lr, p.small_steps,
-                            substeps=2)  # fmt: skip
-        free = gradient_flow(loss.gradient, first, p.small_lr * run.step.values)
-        along = np.array([loss(w) for w in path.w])
-        rows.append([along + path.variance / p.small_lr, along, [loss(w) for w in free]])
-        peaks.append(path.sharpness)
+    # Matrices this small lose time by a second thread.
+    with threadpool_limits(1, user_api="blas"):
+        for seed in run.seed:
+            loss = TwoLayerLoss(inputs(), run.labels.sel(seed=seed).values, p.neurons)
+            first = run.start.sel(seed=seed).values
+            path = central_flow(loss.gradient, loss.hessian, first, p.small_lr, p.small_steps,
+                                substeps=2)  # fmt: skip
+            free = gradient_flow(loss.gradient, first, p.small_lr * run.step.values)
+            along = np.array([loss(w) for w in path.w])
+            rows.append([along + path.variance / p.small_lr, along, [loss(w) for w in free]])
+            peaks.append(path.sharpness)
     axes = {"theory": list(THEORIES), "step": run.step.values}
     foretold = xr.DataArray(rows, {"seed": run.seed.values, **axes}, ("seed", *axes))
     return xr.Dataset({"loss": foretold, "sharpness": run.sharpness.copy(data=np.stack(peaks))})
@@ -147,7 +147,7 @@ AVERAGE = Experiment(
         Claim("oscillation", "Without the oscillation's part, or by gradient flow, the error is "
               "twice that or more.", advantage, above(1)),
         Claim("descends", "Along central flow the loss never rises.", largest_rise, below(1e-8)),
-        Claim("departs", "Where it crosses the threshold, gradient descent leaves gradient flow twice "
+        Claim("departs", "Beyond the threshold gradient descent leaves gradient flow twice "
               "as fast as a power of time would, or faster.", departure, above(np.log10(2))),
     ),
     figures=(

@@ -131,11 +131,13 @@ def ends(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
 def adaptive(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Preconditioned sharpness over its threshold against updates, a panel a method."""
     charts = []
-    for name in run.method.values.tolist():
-        one = run.sel(method=name, drop=True)
+    for name in run.rule.values.tolist():
+        one = run.sel(rule=name, drop=True)
         ratio = one.preconditioned_sharpness / one.predicted_preconditioned_sharpness
-        chart = figures.measured(_evenly(ratio), "step", colour="adaptive_lr", x_title="updates",
-                                 title="sharpness / threshold", colour_title="step size")  # fmt: skip
+        words: dict[str, Any] = {"title": "sharpness / threshold", "colour_title": "step size"}
+        chart = figures.measured(
+            _evenly(ratio), "step", colour="adaptive_lr", x_title="updates", **words
+        )
         charts.append((chart + figures.threshold(1.0, "")).properties(title=name))
     return alt.hconcat(*charts).resolve_scale(y="shared")
 

@@ -33,17 +33,17 @@ class EdgeParams(Params):
     gain: float = Field(DEFAULT, gt=0, le=10, description=(
         "weights start from N(0, gain^2 / inputs); 0.577 is as wide as PyTorch's default"))
     lr: Lane[float] = Field((0.6, 0.5, 0.4), gt=0, le=100, description="step size")
-    steps: int = Field(2000, ge=200, le=10**6, description="updates")
+    steps: int = Field(1600, ge=200, le=10**6, description="updates")
     few: int = Field(100, ge=4, le=1797, description="samples with random labels")
     momentum: Lane[float] = Field((0.5,), ge=0, lt=1, description="momentum")
     edge: Lane[float] = Field((8.0, 10.0, 14.0), gt=0, le=1e6, description=(
         "sharpness at which the step size puts the threshold of each method with momentum"))
-    momentum_steps: int = Field(900, ge=200, le=10**6, description="updates with momentum")
+    momentum_steps: int = Field(800, ge=200, le=10**6, description="updates with momentum")
     adaptive_lr: Lane[float] = Field((1e-3, 2e-3, 3e-3), gt=0, le=1, description=(
         "step size of RMSProp; Adam takes three times that"))
     beta2: float = Field(0.999, ge=0, lt=1, description=(
         "memory of the squared gradients of both; the theory holds P fixed, which is 1"))
-    adaptive_steps: int = Field(1200, ge=200, le=10**6, description="updates of these two")
+    adaptive_steps: int = Field(1000, ge=200, le=10**6, description="updates of these two")
     neurons: int = Field(16, ge=1, le=64, description="of the small network of the averages")
     small_lr: float = Field(0.5, gt=0, le=100, description="step size of the small network")
     small_steps: int = Field(700, ge=100, le=10**5, description="updates of the small network")
@@ -72,7 +72,7 @@ covariance $\Sigma \succeq 0$ that just keeps the critical eigenvalues at $2/\et
 and the averaged loss is $L(w) + \mathrm{tr}\,\Sigma/\eta$. For $L = (1 - x^2y^2)^2/4$ the flow
 conserves $x^2 - y^2$ and ends at the sharpness $2\sqrt{(x^2-y^2)^2 + 4}$.
 """,
-    limits="A step size whose threshold flow never reaches refutes hovering here, as it does in the "
+    limits="A step size whose threshold is never reached refutes hovering here, as in the "
            "control: on your own data raise lr until sharpness gets there. Sharpness rises less "
            "with more samples and true labels. Under heavy ball with momentum 0.9 the loss of "
            "these networks vanishes before the edge is reached. RMSProp lies some percent above "

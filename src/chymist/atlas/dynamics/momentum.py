@@ -33,7 +33,7 @@ def random_labels(p: Any, bench: Bench) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def descend(p: Any, bench: Bench) -> xr.Dataset:
-    """Sharpness of every 20th step, dims (method, momentum, edge, seed, step), and step sizes."""
+    """Sharpness of every 20th step, dims (rule, momentum, edge, seed, step), and step sizes."""
     x, y = random_labels(p, bench)
     started = networks(p, bench, x, y)
     sharp, rates = [], []
@@ -44,9 +44,9 @@ def descend(p: Any, bench: Bench) -> xr.Dataset:
                           record={instruments.training_sharpness(): every(20)}).data  # fmt: skip
         sharp.append(run.sharpness)
         rates.append(lr)
-    method = xr.DataArray(list(METHODS), dims="method", name="method")
+    rule = xr.DataArray(list(METHODS), dims="rule", name="rule")
     sharpness, rate = (
-        xr.concat(v, method).assign_coords(method=list(METHODS)) for v in (sharp, rates)
+        xr.concat(v, rule).assign_coords(rule=list(METHODS)) for v in (sharp, rates)
     )
     rate.attrs = {"long_name": "step size", "units": "1"}
     return xr.Dataset({"sharpness": sharpness, "rate": rate})
@@ -76,7 +76,7 @@ MOMENTUM = Experiment(
     ),
     figures=(
         Figure("momentum-ratio", "Late sharpness in units of the method's threshold by seed.",
-               partial(draw.ratios, edge_ratio, dims=("method", "momentum", "edge"))),
+               partial(draw.ratios, edge_ratio, dims=("rule", "momentum", "edge"))),
     ),
     control=Control("A threshold that gradient flow never reaches holds nothing.",
                     {"edge": (100.0,)}, ("momentum-hovers",)),

@@ -25,7 +25,7 @@ def descend(p: Any, bench: Bench) -> xr.Dataset:
     """Where gradient descent ends, dims (product_lr, seed, begin): NaN where it does not end.
 
     Starts are drawn by seed, x in [5, 10] and y in [0.03, 0.1]. On the quadratic, x^2 flow / 2 with
-    the sharpness at which gradient flow ends on the product, there is one minimum and one sharpness.
+    the sharpness at which gradient flow ends on the product, there is one sharpness.
     """
     begin = {"begin": range(p.starts)}
     x = bench.draw("x", lambda key: xr.DataArray(key.uniform(5, 10, p.starts), begin))
