@@ -78,6 +78,8 @@ def test_statistics_of_a_training_made_up():
     assert float(hovering.edge_ratio(data).squeeze()) == pytest.approx(1.1)
     # Of each four updates from step 10 on one raises the loss.
     assert float(hovering.increases(data).squeeze()) == pytest.approx(0.25, abs=0.02)
+    never = data.assign(crossed_at=data.crossed_at * np.nan, learnt_at=data.learnt_at * np.nan)
+    assert float(hovering.increases(never).squeeze()) == pytest.approx(0.25, abs=0.02)
     assert float(hovering.decline(data).squeeze()) < hovering.FALLS
     diverged = data.assign(loss=data.loss.where(data.step < 30))
     assert np.isnan(hovering.decline(diverged)).all()

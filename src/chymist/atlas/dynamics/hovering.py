@@ -99,8 +99,8 @@ def exponent(run):
 
 
 def increases(run):
-    """Share of updates that raise the loss, after the crossing or, if none, a fifth of the loss."""
-    since = run.crossed_at.fillna(run.learnt_at)
+    """Share of updates that raise the loss since the crossing; else since a fifth of it, or 0."""
+    since = run.crossed_at.fillna(run.learnt_at).fillna(0)
     change = run.loss.diff("step", label="lower")
     after = (change.step >= since) & change.notnull()
     return (change > 0).where(after).mean("step")
