@@ -79,7 +79,8 @@ def _named(array: xr.DataArray, long_name: str) -> xr.DataArray:
 def _apart(p: Any, path: xr.DataArray, y: xr.DataArray) -> np.ndarray[Any, Any]:
     """Distance from gradient flow at every update of one seed; NaN once training has diverged."""
     loss = TwoLayerLoss(inputs(), y.values[:, 0], p.neurons)
-    flow = gradient_flow(loss.gradient, path.values[0], p.small_lr * path.step.values)
+    with threadpool_limits(1, user_api="blas"):
+        flow = gradient_flow(loss.gradient, path.values[0], p.small_lr * path.step.values)
     far: np.ndarray[Any, Any] = np.linalg.norm(path.values - flow, axis=1)
     return far
 

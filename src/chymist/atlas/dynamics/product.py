@@ -13,7 +13,7 @@ import xarray as xr
 
 from chymist.atlas.dynamics import edge_figures as draw
 from chymist.bench import Bench
-from chymist.claims import Claim, above, below, between
+from chymist.claims import Claim, above, between
 from chymist.study import Control, Experiment, Figure
 from chymist.theory import stability
 
@@ -90,7 +90,7 @@ PRODUCT = Experiment(
         Claim("flatter", "Where flow would end beyond 2 / lr, descent ends just below it.",
               edge_ratio, between(0.99, 1)),
         Claim("as-flow", "Where flow ends below 2 / lr, descent ends as sharp.",
-              flow_error, below(1e-3)),
+              flow_error, between(0, 1e-3)),
         Claim("arrives", "Beyond 2 / lr some starts arrive at a minimum all the same.",
               survivors, above(0)),
     ),
