@@ -200,7 +200,8 @@ def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
 def spearman(x: xr.DataArray, y: xr.DataArray, dim: str) -> xr.DataArray:
     """Spearman's rank correlation of x and y along `dim`; ties share their mean rank.
 
-    Pairs of which one is missing are left out; without two different values of both it is missing.
+    Pairs of which one is missing are left out; it is missing with fewer than three pairs, and where
+    all values of x or of y are equal.
 
     >>> x = xr.DataArray([1.0, 2.0, 3.0, np.nan], dims="k")
     >>> float(spearman(x, -(x**3), "k"))
@@ -210,7 +211,7 @@ def spearman(x: xr.DataArray, y: xr.DataArray, dim: str) -> xr.DataArray:
 
     def one(a: ndarray, b: ndarray) -> float:
         both = np.isfinite(a) & np.isfinite(b)
-        if not both.any():
+        if both.sum() < 3:
             return math.nan
         ranks = np.stack([rankdata(a[both]), rankdata(b[both])])
         ranks = ranks - ranks.mean(1, keepdims=True)

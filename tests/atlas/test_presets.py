@@ -9,6 +9,10 @@ from chymist.claims import judge
 
 FEW = {
     "condensation": {"steps": 200, "size_steps": 10, "dropout_steps": 40},
+    "edge-of-stability": {
+        "steps": 60, "momentum_steps": 60, "adaptive_steps": 60, "small_steps": 60,
+        "product_steps": 200,
+    },
     "frequency-principle": {"steps": 64},
     "image-memorisation": {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,

@@ -119,3 +119,12 @@ def test_bad_shapes_are_refused():
         complementarity(np.full((1, 1), np.nan), np.ones((1, 1, 1, 1)))
     with pytest.raises(ValueError, match="effect must be finite, got nan"):
         complementarity(np.eye(1), np.full((1, 1, 1, 1), np.nan))
+
+
+def test_more_critical_directions_than_are_found_first_are_all_held():
+    ends = [6.0 + 0.1 * i for i in range(8)]
+    _, gradient, hessian = valley(8, ends)
+    flow = central_flow(gradient, hessian, np.r_[np.full(8, 0.01), np.full(8, 3.99)], LR, 300)
+    assert flow.sharpness[-1] == pytest.approx(2 / LR, rel=0.01)
+    held = sum(2 * PULL * (e - 2 / LR) for e in ends)
+    assert flow.variance[-1] == pytest.approx(held, rel=0.01)

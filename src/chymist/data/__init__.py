@@ -1,5 +1,6 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.digits import digits8, one_hot, standardised
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -28,10 +29,12 @@ from chymist.data.integer_complexity import (
     dense_complexity,
 )
 from chymist.data.numbers import whole_numbers, whole_ranges
+from chymist.data.polynomials import chebyshev
 from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
+from chymist.data.tables import table
 
 __all__ = [
     "GRAPH_FILES",
@@ -43,6 +46,8 @@ __all__ = [
     "complexity_table",
     "dense_complexity",
     "divisors",
+    "chebyshev",
+    "digits8",
     "flat_sound",
     "flat_spectrum",
     "graph",
@@ -50,6 +55,7 @@ __all__ = [
     "karate_club",
     "load_image",
     "named_graph",
+    "one_hot",
     "picture",
     "picture_or_sound",
     "pictures",
@@ -62,8 +68,10 @@ __all__ = [
     "signal",
     "sound",
     "split_pixels",
+    "standardised",
     "strong_octaves",
     "whole_numbers",
     "whole_ranges",
+    "table",
     "zone_plate",
 ]

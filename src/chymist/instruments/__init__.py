@@ -140,6 +140,7 @@ from chymist.instruments.walsh import (
     walsh_degrees,
     walsh_transform,
 )
+from chymist.instruments.weights import training_weights
 
 __all__ = [
     "Activity",
@@ -305,6 +306,7 @@ __all__ = [
     "training_trace",
     "training_update_ratio",
     "training_walsh",
+    "training_weights",
     "two_batch_noise_scale",
     "update_ratio",
     "walsh_degrees",

@@ -15,7 +15,7 @@ from chymist.models.coordinate import (
     tangent_start,
 )
 from chymist.models.losses import dropout_error, frozen_residual, penalised_error, sobolev
-from chymist.models.mlp import MLP, gaussian_start, normal_start
+from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
 from chymist.models.two_layer import (
     Contributions,
     TwoLayer,
@@ -41,6 +41,7 @@ __all__ = [
     "coordinate_start",
     "dropout_error",
     "frozen_residual",
+    "fan_in_start",
     "gaussian",
     "gaussian_circle_start",
     "gaussian_start",

@@ -69,3 +69,14 @@ def normal_start(
         if layer.bias is not None:
             layer.bias.normal_(0, size, generator=generator)
         size = std
+
+
+def fan_in_start(module: nn.Module, generator: torch.Generator, *, gain: float = 1.0) -> None:
+    """Draw the weights of all linear layers from N(0, gain^2 / fan_in); biases are zero.
+
+    At gain 1/sqrt(3) weights are as large as PyTorch's default makes them.
+    """
+    for layer in (m for m in module.modules() if isinstance(m, nn.Linear)):
+        layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()

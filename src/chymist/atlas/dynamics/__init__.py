@@ -1,1 +1,1 @@
-"""Studies, one a file: atlas/<family>/<slug>.py."""
+"""Dynamics: where training goes, how fast, and what the step size decides of it."""

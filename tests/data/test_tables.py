@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from chymist import data
+from chymist.errors import BadInput, BadParameter
+
+
+def written(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_columns_named_y_are_targets_wherever_they_stand(tmp_path):
+    found = data.table(written(tmp_path, "a,Y1,b,y2\n" + "1,2,3,4\n5,6,7,8\n" * 2))
+    assert found.x.values[:2].tolist() == [[1, 3], [5, 7]]
+    assert found.y.values[:2].tolist() == [[2, 4], [6, 8]]
+
+
+def test_without_them_the_last_column_is(tmp_path):
+    found = data.table(written(tmp_path, "a,b,c\n" + "1,2,3\n\n5,6,7\n" * 2))
+    assert found.x.shape == (4, 2)
+    assert found.y.values[:, 0].tolist() == [3, 7, 3, 7]
+
+
+def test_an_archive_holds_arrays_of_any_shape_and_labels(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, x=np.arange(24.0).reshape(4, 2, 3), y=np.array([3, 1, 3, 5]))
+    found = data.table(path)
+    assert found.x.shape == (4, 6)
+    assert found.y.values.tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    np.savez(path, x=np.arange(8.0).reshape(4, 2), y=np.array([0.5, 1, 1.5, 2]))
+    assert data.table(path).y.values[:, 0].tolist() == [0.5, 1, 1.5, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("a,b\n1,2\n", "has 1 rows"),
+        ("a,b\n1,2\n1\n", "row 3 has 1 cells"),
+        ("a,b\n1,2\n1,x\n", "row 3, column b: 'x' is not a number"),
+        ("a,b\n" + "1,2\n" * 4 + "nan,3\n", "sample 5, column a: nan"),
+        ("a,b\n" + "1,2\n" * 4, "the target is constant"),
+        ("y\n" + "1\n2\n" * 4, "no column of features"),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_line(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        data.table(written(tmp_path, text))
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.ones((4, 2))}, "no array y"),
+        ({"x": np.ones((4, 2)), "y": np.arange(3)}, "x has 4 samples and y 3"),
+        ({"x": np.ones((4, 2)), "y": np.array(["a"] * 4)}, "no array y of numbers"),
+        ({"x": np.full((4, 2), np.inf), "y": np.arange(4.0)}, r"sample 1, column x\[0\]: inf"),
+    ],
+)
+def test_a_bad_archive_is_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "t.npz", **arrays)
+    with pytest.raises(BadInput, match=message):
+        data.table(tmp_path / "t.npz")
+
+
+def test_an_archive_of_objects_is_not_unpickled(tmp_path):
+    np.savez(tmp_path / "t.npz", x=np.array([object()] * 4), y=np.arange(4.0))
+    with pytest.raises(BadInput, match="no NPZ archive of numbers"):
+        data.table(tmp_path / "t.npz")
+
+
+def test_digits_are_centred_and_of_unit_size():
+    x, label = data.digits8(100)
+    np.testing.assert_allclose(x.mean(0), 0, atol=1e-12)
+    assert (x**2).mean() == pytest.approx(1)
+    assert sorted(set(label.tolist())) == list(range(10))
+    with pytest.raises(BadParameter, match="1798 digits were asked for"):
+        data.digits8(1798)
+
+
+def test_chebyshev_polynomials_are_cosines():
+    x, y = data.chebyshev(20, 5)
+    np.testing.assert_allclose(y, np.cos(5 * np.arccos(x)), atol=1e-12)
+    with pytest.raises(BadParameter, match="1 points of T_3"):
+        data.chebyshev(1, 3)
