@@ -27,6 +27,7 @@ from chymist.group import Group, Part, Task
 from chymist.memory import free, size
 from chymist.native import run as native
 from chymist.native.build import NoKernel, one_thread_a_product
+from chymist.native.layout import laid_out
 from chymist.native.nodes import Tape, Unknown
 
 Progress = Callable[[int, int], None]
@@ -128,7 +129,7 @@ def require_room(task: Task, path: Path, held: float, state: float) -> None:
     bytes_a_number = task.like.element_size()
     least = held * min(2, lanes)
     if path.tape:
-        _, work = path.tape.laid_out(batch, numbers, moved=task.batch is not None)
+        _, work = laid_out(path.tape, batch, numbers, moved=task.batch is not None)
         least = state * min(2, lanes) + work * bytes_a_number
     least += 2.0 * lanes * numbers * bytes_a_number
     left = free()

@@ -31,7 +31,7 @@ from chymist.models.activations import ACTIVATIONS
 from chymist.models.coordinate import Siren, siren_start
 from chymist.native import build
 from chymist.native.build import NoKernel, kernel
-from chymist.native.nodes import LAYOUT
+from chymist.native.layout import LAYOUT
 from chymist.solvers import Adam, GradientDescent, Momentum
 
 

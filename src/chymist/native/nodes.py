@@ -1,4 +1,4 @@
-"""Nodes: what the compiled kernel computes, and where their numbers lie in its workspace.
+"""Nodes: what the compiled kernel computes.
 
 A node makes a block of numbers for every sample, row-major, or one block for all; whoever takes it
 sees it as rows of so many columns, whichever way suits. So a reshape is no node.
@@ -6,11 +6,8 @@ sees it as rows of so many columns, whichever way suits. So a reshape is no node
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 OPERATIONS = (
     "input", "target", "parameter", "buffer",
@@ -25,23 +22,6 @@ OPERATIONS = (
 )  # fmt: skip
 """In the kernel's order."""
 HELD = ("parameter", "buffer")
-_BY_OUTPUT = {"tanh", "relu", "sigmoid", "sqrt", "scale", "shift", "softmax"}
-"""Their gradient needs the output at most: they may lie where their input lay."""
-_KEEP_NOTHING = {
-    "linear", "matmul", "each_product", "cat", "copy", "add", "sub", "scale", "shift",
-    "convolution", "layer_norm", "rms_norm",
-}  # fmt: skip
-"""Their gradient does not need the output: it may be overwritten."""
-_ELEMENTWISE = {"sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "abs", "square", *_BY_OUTPUT}
-"""Their input's gradient may be written where their own is read."""
-_VECTOR = 16
-"""Numbers in the kernel's widest vector."""
-LAYOUT = np.dtype(
-    [("op", "i4"), ("uses", "i4", 3), ("adds", "i4", 3), ("rows", "i4"), ("cols", "i4"),
-     ("needed", "i4"), ("fixed", "i4"), ("pad", "i4"), ("shape", "i4", 16), ("value", "i8"),
-     ("grad", "i8"), ("scratch", "i8"), ("k", "f8")]
-)  # fmt: skip
-"""A node as the kernel reads it."""
 
 
 class Unknown(Exception):
@@ -108,54 +88,8 @@ class Tape:
             if node.op == "each_product":
                 total += 6 * made * node.shape[3]
             if node.op == "convolution":
-                total += 6 * made * _patch(node)
+                total += 6 * made * patch(node)
         return total
-
-    def laid_out(self, samples: int, parameters: int, moved: bool) -> tuple[np.ndarray, int]:
-        """Return the nodes as the kernel reads them, and the size of its workspace in numbers.
-
-        `parameters` is the length of a lane's row; the workspace begins with its gradient. With
-        `moved`, inputs and targets are gathered into the workspace too (minibatches).
-        """
-        needed = self.needed()
-        users = [[j for j, n in enumerate(self.nodes) if i in n.uses] for i in range(len(needed))]
-        table = np.zeros(len(self.nodes), LAYOUT)
-        end = _aligned(parameters)
-        for i, node in enumerate(self.nodes):
-            row = table[i]
-            rows = node.rows * (samples if node.each else 1)
-            row["op"], row["k"] = OPERATIONS.index(node.op), node.k
-            row["rows"], row["cols"] = rows, node.cols
-            row["uses"] = [*node.uses, -1, -1, -1][:3]
-            row["needed"], row["fixed"] = needed[i], not needed[i]
-            row["shape"][: len(node.shape)] = node.shape
-            if node.op in HELD:
-                row["value"] = row["grad"] = node.place
-                continue
-            if node.op in ("input", "target") and not moved:
-                continue
-            row["scratch"] = end
-            end += _aligned(_scratch(self.nodes, node, rows))
-            first = node.uses[0] if node.uses else 0
-            alone = needed[i] and users[first] == [i] and self.nodes[first].op not in HELD
-            alone = alone and first != self.prediction
-            if alone and node.op in _BY_OUTPUT and self.nodes[first].op in _KEEP_NOTHING:
-                row["value"], row["grad"] = table[first]["value"], table[first]["grad"]
-                continue
-            row["value"] = end
-            end += _aligned(rows * node.cols)
-            if alone and node.op in _ELEMENTWISE:
-                row["grad"] = table[first]["grad"]
-            elif needed[i]:
-                row["grad"] = end
-                end += _aligned(rows * node.cols)
-        written: set[int] = set()
-        for i in reversed(range(len(self.nodes))):
-            for j, use in enumerate(self.nodes[i].uses):
-                table[i]["adds"][j] = use in written
-                if needed[use]:
-                    written.add(use)
-        return table, end
 
 
 def needed(nodes: Sequence[Node]) -> list[bool]:
@@ -166,35 +100,6 @@ def needed(nodes: Sequence[Node]) -> list[bool]:
     return known
 
 
-def _scratch(nodes: Sequence[Node], node: Node, rows: int) -> int:
-    """Numbers that a node keeps for itself."""
-    match node.op:
-        case "convolution":
-            return _patch(node) * node.shape[3] * node.shape[4] + _with_margin(node)
-        case "layer_norm" | "rms_norm":
-            return 2 * rows
-        case "linear" | "matmul":
-            return _room(rows, node.cols, nodes[node.uses[1]].size // node.cols)
-        case "each_product":
-            return _room(*node.shape[1:4])
-    return 0
-
-
-def _room(*lengths: int) -> int:
-    """Numbers of two panels that products of matrices of these lengths may need, either way up."""
-    return 2 * _VECTOR * sum(sorted(lengths)[1:])
-
-
-def _patch(node: Node) -> int:
+def patch(node: Node) -> int:
     """Inputs of one output pixel of a convolution."""
     return node.shape[0] * node.shape[5] ** 2
-
-
-def _with_margin(node: Node) -> int:
-    """Pixels of a convolution's input with the margin of zeros around it."""
-    channels, height, width, *_, padding = node.shape
-    return channels * (height + 2 * padding) * (width + 2 * padding)
-
-
-def _aligned(size: int) -> int:
-    return math.ceil(size / _VECTOR) * _VECTOR

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from chymist.group import Group, Part, Task
 from chymist.native.build import NoKernel, kernel, matrix_product
+from chymist.native.layout import laid_out
 from chymist.native.nodes import Tape, Unknown
 from chymist.native.tape import network_tape, with_loss
 from chymist.solvers import Adam, GradientDescent, Momentum, Solver
@@ -235,7 +236,7 @@ class _Machine(Steps):
         self.stride = max(1, min(VISIT // max(1, tape.flops(self.samples) * group.count), 10_000))
         self.done = 0
         parameters = group.flat.shape[1]
-        table, size = tape.laid_out(self.samples, parameters, moved=not self.whole)
+        table, size = laid_out(tape, self.samples, parameters, moved=not self.whole)
         # Masks and counts become numbers like all others; constants are those of every lane.
         buffers = [b.reshape(lanes, -1).to(like.dtype) for b in group.buffers.values()]
         held = torch.cat([*buffers, like.new_tensor(tape.constants).expand(lanes, -1)], dim=1)
