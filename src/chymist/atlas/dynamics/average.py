@@ -141,7 +141,7 @@ def departure(run):
 
 
 AVERAGE = Experiment(
-    "average", "Small networks on random labels, beside the gradient flow and the central flow "
+    "averages", "Small networks on random labels, beside the gradient flow and the central flow "
     "that start where they do.", descend, prediction=flows, claims=(
         Claim("central", "Central flow predicts the averaged loss within a fifth.",
               central_error, between(0, 0.2)),

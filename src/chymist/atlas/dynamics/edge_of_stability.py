@@ -57,6 +57,7 @@ class EdgeParams(Params):
 
 STUDY = Study(
     slug="edge-of-stability", family="dynamics", params=EdgeParams,
+    answers=("step-size", "stability", "optimiser", "landscape"),
     title="Training at the edge of stability",
     question="What does the step size decide, beyond how fast training goes?",
     experiments=(DESCENT, MOMENTUM, ADAPTIVE, AVERAGE, PRODUCT),
