@@ -12,7 +12,18 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chymist.claims import Claim, Region, Verdict, above, below, between, judge, overall
+from chymist.claims import (
+    Certificate,
+    Claim,
+    Region,
+    Verdict,
+    above,
+    below,
+    between,
+    exactly,
+    judge,
+    overall,
+)
 from chymist.errors import BadStudy
 from chymist.stats import Interval, mean_interval, median_interval
 
@@ -41,6 +52,8 @@ def test_a_region_supports_what_lies_inside_and_refutes_what_is_disjoint(a, b, c
     status = region.judge(Interval((low + high) / 2, low, high, 0.95))
     points = np.linspace(low, high, 201)
     inside = (points > region.low) & (points < region.high)
+    if region.low == region.high:
+        inside = points == region.low
     if status == "supported":
         assert inside.all()
     elif status == "refuted":
@@ -262,3 +275,78 @@ def test_a_point_may_be_named_by_a_word():
     words = np.array(["relu", "tanh"], dtype=object)
     verdict = judge(claim(), measured(np.zeros((2, 8)) + np.arange(8) / 100, variant=words))
     assert [row.where for row in verdict.rows] == [{"variant": "relu"}, {"variant": "tanh"}]
+
+
+HOLDS = Certificate("two and two are four", "2 + 2 = 4", holds=True)
+FAILS = Certificate("two and two are five", "2 + 2 = 5", holds=False)
+
+
+def exact(region, *certificates):
+    return claim(region, certificates=lambda data: certificates)
+
+
+def table(values, **coords):
+    dims = list(coords)
+    return xr.Dataset({"error": xr.DataArray(values, dims=dims, coords=coords)})
+
+
+@pytest.mark.parametrize(
+    ("region", "value", "status"),
+    [
+        (exactly(2), 2.0, "supported"),
+        (exactly(2), np.nextafter(2.0, 3), "refuted"),
+        (exactly(2), np.nan, "inconclusive"),
+        (below(2), 2.0, "refuted"),
+        (below(2), 1.0, "supported"),
+        (between(0, 1), 0.5, "supported"),
+    ],
+)
+def test_an_exact_claim_is_judged_by_its_value(region, value, status):
+    verdict = judge(exact(region, HOLDS), table(value))
+    assert (verdict.status, verdict.kind) == (status, "exact")
+    assert verdict.certificates == (HOLDS,)
+    [row] = verdict.rows
+    if status == "inconclusive":
+        assert (row.values, row.interval) == ((None,), None)
+        assert verdict.note == "1 of 1 values not known"
+    else:
+        assert row.interval == Interval(value, value, value, 1.0)
+
+
+def test_every_point_of_an_exact_claim_gets_a_row():
+    verdict = judge(exact(exactly(0), HOLDS), table([[0.0, 0.0], [0.0, 1.0]], k=[3, 5], n=[1, 2]))
+    assert [row.status for row in verdict.rows] == ["supported"] * 3 + ["refuted"]
+    assert verdict.rows[3].where == {"k": 5, "n": 2}
+    assert verdict.status == "refuted"
+    assert verdict.region == "exactly 0"
+
+
+@pytest.mark.parametrize(("value", "status"), [(0.0, "inconclusive"), (1.0, "refuted")])
+def test_with_a_certificate_that_fails_an_exact_claim_is_not_supported(value, status):
+    verdict = judge(exact(exactly(0), HOLDS, FAILS), table(value))
+    assert verdict.status == verdict.rows[0].status == status
+    assert verdict.note == "a certificate fails: two and two are five"
+
+
+def test_an_exact_claim_has_certificates_and_no_seeds():
+    with pytest.raises(BadStudy, match="exact claim small has no certificate"):
+        judge(exact(exactly(0)), table(0.0))
+    with pytest.raises(BadStudy, match="without dimension seed"):
+        judge(exact(exactly(0), HOLDS), measured(np.zeros(6)))
+    with pytest.raises(BadStudy, match="no interval over seeds lies inside exactly 0"):
+        claim(exactly(0))
+
+
+def test_an_exact_verdict_survives_json():
+    verdict = judge(exact(exactly(0), HOLDS, FAILS), table([0.0, np.nan], k=[1, 2]))
+    text = json.dumps(verdict.to_json(), allow_nan=False)
+    assert Verdict.from_json(json.loads(text)) == verdict
+
+
+def test_a_digest_covers_what_makes_certificates(tmp_path):
+    plain = claim(statistic=loaded(tmp_path, "four", ""))
+    one, other = (replace(plain, certificates=loaded(tmp_path, n, e)) for n, e in CERTIFY.items())
+    assert len({plain.digest(), one.digest(), other.digest()}) == 3
+
+
+CERTIFY = {"five": "[:1]", "six": "[1:]"}

@@ -18,6 +18,7 @@ from chymist.stats import (
     median_sequence,
     sequence,
     simultaneous,
+    spearman,
 )
 
 SETS = 2000
@@ -317,3 +318,18 @@ def test_the_best_octave_stays_on_the_grid(values, expected):
 def test_a_level_score_has_its_middle_and_two_points_have_none():
     assert np.isfinite(best_octave(score([1, 1, 1, 1])))
     assert np.isnan(best_octave(score([1, 2], (1.0, 2.0))))
+
+
+def test_spearman_agrees_with_scipy_and_leaves_missing_pairs_out():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, (2, 3, 20)).astype(float)
+    a, b = (xr.DataArray(v, dims=("seed", "step")) for v in (x, y))
+    found = spearman(a, b, "step")
+    expected = [referee.spearmanr(x[i], y[i]).statistic for i in range(3)]
+    np.testing.assert_allclose(found, expected)
+    holes = a.where(a != 3)
+    keep = x[1] != 3
+    one = referee.spearmanr(x[1][keep], y[1][keep]).statistic
+    assert float(spearman(holes, b, "step")[1]) == pytest.approx(one)
+    assert spearman(0 * a, b, "step").isnull().all()
+    assert spearman(a * np.nan, b, "step").isnull().all()

@@ -1,12 +1,17 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import chymist
 from chymist import catalogue
+from chymist.cli import execute
+from chymist.errors import BadParameter, BadStudy
+from chymist.lab import Lab
 from chymist.report import evidence
 from chymist.testing import check_study
 
@@ -49,6 +54,79 @@ def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):
     study = catalogue.find(str(variant(old, new)))
     with pytest.raises(AssertionError, match=failure):
         check_study(study, tmp_path / "lab")
+
+
+EXACT = Path(__file__).parent / "studies" / "exact.py"
+
+
+def test_the_battery_passes_a_study_without_seeds(tmp_path):
+    run = check_study(catalogue.find(str(EXACT)), tmp_path / "lab")
+    assert run.status == "supported"
+    assert [c.seeds for c in run.chunks] == [(0, 1)] * 2
+    assert "seed" not in run.data["sums"].dims
+    [certificate] = run.verdicts["squares"].certificates
+    assert certificate.shows.endswith("+ 21 + 23")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failure"),
+    [
+        ("exactly(0)", "below(99)", "with its statistic's sign changed"),
+        ('{"step": 3}', '{"last": (9,)}', "does not refute claim squares"),
+        (
+            "total.attrs =",
+            "total = total + __import__('time').time_ns() % 10**9; total.attrs =",
+            "total is not the same when computed again",
+        ),
+    ],
+)
+def test_the_battery_names_what_is_wrong_without_seeds(tmp_path, old, new, failure):
+    text = EXACT.read_text().replace("exactly,", "below,\n    exactly,")
+    assert old in text
+    path = tmp_path / "altered.py"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(AssertionError, match=failure):
+        check_study(catalogue.find(str(path)), tmp_path / "lab")
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"seeds": 2}, "parameter seeds cannot be 2 (allowed: 1)"),
+        ({"until_decided": True}, "exact has no seeds to add: its claims are exact"),
+        (
+            {"refine": ["last"], "on": "squares", "last": (2, 4)},
+            "claim squares is exact: it cannot be refined",
+        ),
+    ],
+)
+def test_what_needs_seeds_is_refused_where_there_are_none(lab, options, line):
+    with pytest.raises(BadParameter) as caught:
+        chymist.run(str(EXACT), **options)
+    assert str(caught.value).startswith(line)
+
+
+def test_data_with_seeds_are_refused_where_all_claims_are_exact(lab, tmp_path):
+    path = tmp_path / "seeded.py"
+    path.write_text(
+        EXACT.read_text().replace(
+            'return xr.Dataset({"total": total})',
+            'return xr.Dataset({"total": total.expand_dims(seed=[0])})',
+        )
+    )
+    with pytest.raises(BadStudy, match="no xarray Dataset without dimension seed"):
+        chymist.run(str(path))
+
+
+def test_an_exact_run_prints_values_and_certificates(lab, capsys):
+    assert execute(["run", str(EXACT), "--last", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"squares +last=3 +0 +exact +exactly 0 +✓ supported", shown)
+    assert "✓ the first 3 odd numbers add up to 9: 1 + 3 + 5\n" in shown
+    page = (Lab().open("latest").folder / "report.html").read_text()
+    for words in ("exact, no seeds", "1 certificate, to be checked without chymist", "1 + 3 + 5"):
+        assert words in page
+    assert "Numbers of every seed" not in page
 
 
 @pytest.mark.slow

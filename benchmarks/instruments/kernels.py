@@ -3,8 +3,8 @@
     python benchmarks/instruments/kernels.py [--rounds 7] [--json FILE]
 
 The plain way is the one of PyTorch's tutorial on tangent kernels, vmap(jacrev) and a sum of einsums
-over the parameters; "matmul" writes the sum as products of flattened Jacobians. Rounds go in turns,
-the least time of each counts; on a shared machine only ratios mean something.
+over the parameters; "matmul" writes the sum as products of flattened Jacobians. Rounds go in turns;
+the least processor time of the one thread counts.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def compare(build, rounds):
     errors = {}
     for _ in range(rounds):
         for name, run in CANDIDATES.items():
-            start = time.perf_counter()
+            start = time.process_time()
             found = run(model, x)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
             errors[name] = float((found - exact).norm() / exact.norm())
     least = {name: min(t) for name, t in times.items()}
     return {

@@ -14,18 +14,29 @@ if TYPE_CHECKING:
     from chymist.bench import Bench, samples
     from chymist.bibliography import Reference, references
     from chymist.catalogue import find
-    from chymist.claims import Claim, Published, Verdict, above, below, between
+    from chymist.claims import (
+        Certificate,
+        Claim,
+        Published,
+        Verdict,
+        above,
+        below,
+        between,
+        exactly,
+    )
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
-    from chymist.params import Axis, Field, Lane, Params
+    from chymist.params import Axis, ExactParams, Field, Lane, Params
     from chymist.study import Control, Experiment, Figure, Input, Study
 
 _HOME = {
     "Axis": "params",
     "Bench": "bench",
+    "Certificate": "claims",
     "ChymistError": "errors",
     "Claim": "claims",
     "Control": "study",
+    "ExactParams": "params",
     "Experiment": "study",
     "Field": "params",
     "Figure": "study",
@@ -41,6 +52,7 @@ _HOME = {
     "above": "claims",
     "below": "claims",
     "between": "claims",
+    "exactly": "claims",
     "find": "catalogue",
     "references": "bibliography",
     "resume": "api",
@@ -52,9 +64,11 @@ _HOME = {
 __all__ = [
     "Axis",
     "Bench",
+    "Certificate",
     "ChymistError",
     "Claim",
     "Control",
+    "ExactParams",
     "Experiment",
     "Field",
     "Figure",
@@ -70,6 +84,7 @@ __all__ = [
     "above",
     "below",
     "between",
+    "exactly",
     "find",
     "references",
     "resume",

@@ -4,6 +4,10 @@ A verdict is `supported` when the confidence interval of the statistic lies insi
 `refuted` when it is disjoint from the region, and `inconclusive` otherwise, or when a seed has no
 finite statistic (it diverged, or never got where the statistic looks), or when the seeds are too
 few for an interval of the level.
+
+What has no seeds, exact arithmetic or a proof by construction, is judged by an exact claim: its
+statistic is a value without dimension `seed`, its interval has no width, and it is `supported` only
+if its certificates hold, which a reader can check without chymist.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import hashlib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -23,12 +27,16 @@ from chymist import stats
 from chymist.errors import BadStudy
 
 Status = Literal["supported", "refuted", "inconclusive"]
+Kind = Literal["sampled", "exact"]
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Region:
-    """The values (low, high) that a claim allows its statistic; an open end is infinite."""
+    """The values (low, high) that a claim allows its statistic; an open end is infinite.
+
+    Where both are the same, that value alone is allowed.
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -38,6 +46,8 @@ class Region:
             return f"above {self.low:.4g}"
         if math.isinf(self.low):
             return f"below {self.high:.4g}"
+        if self.low == self.high:
+            return f"exactly {self.low:.17g}"
         return f"between {self.low:.4g} and {self.high:.4g}"
 
     def judge(self, interval: stats.Interval) -> Status:
@@ -46,6 +56,10 @@ class Region:
         >>> above(1).judge(stats.Interval(2.0, 1.5, 2.5, 0.95))
         'supported'
         """
+        if self.low == self.high:
+            if interval.high < self.low or interval.low > self.high:
+                return "refuted"
+            return "supported" if interval.low == interval.high else "inconclusive"
         if self.low < interval.low and interval.high < self.high:
             return "supported"
         if interval.high <= self.low or interval.low >= self.high:
@@ -70,6 +84,27 @@ def between(low: float, high: float) -> Region:
     return Region(float(low), float(high))
 
 
+def exactly(value: float) -> Region:
+    """Allow this value alone: what only an exact claim can ask for.
+
+    >>> exactly(2).judge(stats.Interval(2.0, 2.0, 2.0, 1.0))
+    'supported'
+    """
+    return Region(float(value), float(value))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a reader can check with pencil or program: what it `says`, and the text that shows it.
+
+    `holds` is whether it was checked here, by other means than those that found it.
+    """
+
+    says: str
+    shows: str
+    holds: bool
+
+
 @dataclass(frozen=True)
 class Published:
     """What a paper reports of a claim's statistic, on its scale, and in which setting.
@@ -92,6 +127,12 @@ class Claim:
     gets an interval, and all hold together at 95 % (Bonferroni). `missing` is the share of seeds
     that may lack a finite statistic; none, unless the claim says why it may. What others found is
     `published`.
+
+    With `certificates`, a function of the data, the claim is exact: its statistic has no dimension
+    `seed`, and the value at every point is judged as it is.
+
+    Raises:
+        BadStudy: a region of one value, and no certificates.
     """
 
     name: str
@@ -101,10 +142,25 @@ class Claim:
     centre: stats.Centre = "mean"
     missing: float = 0.0
     published: tuple[Published, ...] = ()
+    certificates: Callable[[xr.Dataset], Sequence[Certificate]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.certificates is None and self.region.low == self.region.high:
+            raise BadStudy(
+                f"claim {self.name}: no interval over seeds lies inside {self.region}",
+                "give certificates to make it exact, or a region with some width",
+            )
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the claim is about a sample of seeds, or about exact values."""
+        return "sampled" if self.certificates is None else "exact"
 
     def digest(self) -> str:
-        """Digest of what decides the claim: statistic's source, region, centre, tolerance."""
+        """Digest of what decides the claim: the sources of statistic and certificates, the rest."""
         decides = [repr(self.region), self.centre, repr(self.missing)]
+        if self.certificates is not None:
+            decides.append(_source(self.certificates))
         text = "\n".join([_source(self.statistic), *decides])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -121,7 +177,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the data say of a claim; `anytime`: by intervals valid at any number of seeds."""
+    """What the data say of a claim.
+
+    `anytime`: by intervals valid at any number of seeds. Of kind "exact": by values and
+    certificates, with intervals of no width and level 1.
+    """
 
     claim: str
     sentence: str
@@ -134,6 +194,8 @@ class Verdict:
     rows: tuple[Row, ...]
     note: str = ""
     anytime: bool = False
+    kind: Kind = "sampled"
+    certificates: tuple[Certificate, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -151,7 +213,8 @@ class Verdict:
             )
             for row in record["rows"]
         )
-        return cls(**{**record, "rows": rows})
+        shown = tuple(Certificate(**c) for c in record.get("certificates", ()))
+        return cls(**{**record, "rows": rows, "certificates": shown})
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -171,9 +234,12 @@ def judge(claim: Claim, data: xr.Dataset, *, anytime: bool = False) -> Verdict:
     With `anytime` by intervals that stay valid where seeds are added until a claim is decided.
 
     Raises:
-        BadStudy: the statistic does not return an array with dimension `seed`.
+        BadStudy: the statistic does not return an array with dimension `seed`; or, of an exact
+            claim, returns one with it, or there are no certificates.
     """
     values = claim.statistic(data)
+    if claim.certificates is not None:
+        return _judge_exactly(claim, values, tuple(claim.certificates(data)))
     if not isinstance(values, xr.DataArray) or "seed" not in values.dims:
         got = f"dimensions {values.dims}" if isinstance(values, xr.DataArray) else type(values)
         raise BadStudy(
@@ -194,6 +260,45 @@ def judge(claim: Claim, data: xr.Dataset, *, anytime: bool = False) -> Verdict:
     notes = [f"{absent} of {values.size} values missing"] if absent else []
     if any(_too_few(row, level) for row in rows):
         notes.append(f"too few seeds for an interval of the {claim.centre} at {100 * level:.4g} %")
+    return _verdict(claim, rows, notes, anytime=anytime)
+
+
+def _judge_exactly(
+    claim: Claim, values: xr.DataArray, certificates: tuple[Certificate, ...]
+) -> Verdict:
+    if not isinstance(values, xr.DataArray) or "seed" in values.dims:
+        got = f"dimensions {values.dims}" if isinstance(values, xr.DataArray) else type(values)
+        raise BadStudy(
+            f"exact claim {claim.name}: the statistic returned {got}",
+            "return an xarray DataArray without dimension seed",
+        )
+    if not certificates:
+        raise BadStudy(
+            f"exact claim {claim.name} has no certificate", "return at least one for a reader"
+        )
+    others = list(values.dims)
+    flat = np.asarray(values, dtype=float).ravel()
+    rows = tuple(_exact_row(claim, v, _where(values, others, i)) for i, v in enumerate(flat))
+    absent = sum(row.values[0] is None for row in rows)
+    notes = [f"{absent} of {len(rows)} values not known"] if absent else []
+    failed = [c for c in certificates if not c.holds]
+    notes += [f"a certificate fails: {c.says}" for c in failed]
+    if failed:
+        rows = tuple(
+            replace(row, status="inconclusive") if row.status == "supported" else row
+            for row in rows
+        )
+    return _verdict(claim, rows, notes, certificates=certificates)
+
+
+def _exact_row(claim: Claim, value: float, where: Mapping[str, Any]) -> Row:
+    if not math.isfinite(value):
+        return Row(where, (None,), None, "inconclusive")
+    interval = stats.Interval(float(value), float(value), float(value), 1.0)
+    return Row(where, (float(value),), interval, claim.region.judge(interval))
+
+
+def _verdict(claim: Claim, rows: tuple[Row, ...], notes: Sequence[str], **more: Any) -> Verdict:
     return Verdict(
         claim=claim.name,
         sentence=claim.sentence,
@@ -205,7 +310,8 @@ def judge(claim: Claim, data: xr.Dataset, *, anytime: bool = False) -> Verdict:
         status=overall([row.status for row in rows]),
         rows=rows,
         note="; ".join(notes),
-        anytime=anytime,
+        kind=claim.kind,
+        **more,
     )
 
 

@@ -371,7 +371,11 @@ def _join(
     for instrument, schedule in record.items():
         values = torch.cat([part.records[instrument] for part in parts])
         array = whole.named(values, ("step", *instrument.dims))
-        array = array.assign_coords({"step": sorted(schedule(steps)), **instrument.coords})
+        # Neurons have numbers, which an instrument cannot know before it has seen a network.
+        numbered = {d: range(array.sizes[d]) for d in instrument.dims}
+        array = array.assign_coords(
+            {**numbered, "step": sorted(schedule(steps)), **instrument.coords}
+        )
         array.attrs = {"long_name": instrument.long_name, "units": instrument.units}
         variables[instrument.name] = array
     diverged = whole.named(torch.cat([part.diverged_at for part in parts]))

@@ -11,7 +11,7 @@
     │   ├── RunInUse                  another process is computing the run
     │   ├── BadParameter              a parameter that is unknown, mistyped or out of range
     │   ├── BadInput                  a data file that cannot be used
-    │   ├── TooLarge                  networks that do not fit into the memory
+    │   ├── TooLarge                  networks, or a table, that do not fit into the memory
     │   ├── CannotMeasure             a model, loss or data that an instrument cannot measure
     │   │   └── MovingTarget              a model or loss whose value changes from call to call
     │   └── BadStudy                  a study file that is broken or breaks the contract
@@ -82,7 +82,7 @@ class BadInput(UsageError):
 
 
 class TooLarge(UsageError):
-    """Networks do not fit into the memory, however they are split."""
+    """Networks, however they are split, or a table do not fit into the memory."""
 
 
 class CannotMeasure(UsageError):

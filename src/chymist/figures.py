@@ -81,6 +81,7 @@ def measured(
 ) -> alt.LayerChart:
     """Draw the median over seeds with a ribbon from the smallest to the largest seed.
 
+    What has no seeds is drawn as a line alone.
     `colour` names the dimension that tells the curves apart. On a logarithmic scale, values that
     are not positive are left out.
     """
@@ -89,6 +90,8 @@ def measured(
         array = array.where(array[x] > 0)
     if scale == "log":
         array = array.where(array > 0)
+    if "seed" not in array.dims:
+        array = array.expand_dims("seed")
     rows = table(mid=array.median("seed"), low=array.min("seed"), high=array.max("seed"))
     base = alt.Chart(alt.Data(values=rows))
     encoding: dict[str, Any] = {"x": alt.X(**axis(x, x_title, x_scale))}

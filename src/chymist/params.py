@@ -34,7 +34,7 @@ else:
     Lane = Annotated[tuple[T, ...], _LANE]
     Axis = Annotated[tuple[T, ...], _AXIS]
 
-__all__ = ["Axis", "Field", "Lane", "Params"]
+__all__ = ["Axis", "ExactParams", "Field", "Lane", "Params"]
 
 
 class Params(BaseModel):
@@ -127,6 +127,12 @@ class Params(BaseModel):
         }
 
 
+class ExactParams(Params):
+    """The parameters of a study that has no seeds, all of whose claims are exact."""
+
+    seeds: int = Field(1, ge=1, le=1, description="nothing is drawn, so nothing is repeated")
+
+
 def describe_range(cls: type[Params], name: str) -> str:
     """Say in words which values a parameter takes, for help and errors.
 
@@ -150,7 +156,9 @@ def describe_range(cls: type[Params], name: str) -> str:
             words += f" such as {item['examples'][0]}"
         low = item.get("minimum", item.get("exclusiveMinimum"))
         high = item.get("maximum", item.get("exclusiveMaximum"))
-        if low is not None and high is not None and "minimum" in item and "maximum" in item:
+        if low is not None and low == high:
+            words = str(low)
+        elif low is not None and high is not None and "minimum" in item and "maximum" in item:
             words += f" from {low} to {high}"
         else:
             if low is not None:

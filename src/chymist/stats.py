@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -194,6 +195,30 @@ def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
     ]
     tau: xr.DataArray = sum(pairs[1:], start=pairs[0]) / len(pairs)
     return tau
+
+
+def spearman(x: xr.DataArray, y: xr.DataArray, dim: str) -> xr.DataArray:
+    """Spearman's rank correlation of x and y along `dim`; ties share their mean rank.
+
+    Pairs of which one is missing are left out; without two different values of both it is missing.
+
+    >>> x = xr.DataArray([1.0, 2.0, 3.0, np.nan], dims="k")
+    >>> float(spearman(x, -(x**3), "k"))
+    -1.0
+    """
+    from scipy.stats import rankdata
+
+    def one(a: ndarray, b: ndarray) -> float:
+        both = np.isfinite(a) & np.isfinite(b)
+        if not both.any():
+            return math.nan
+        ranks = np.stack([rankdata(a[both]), rankdata(b[both])])
+        ranks = ranks - ranks.mean(1, keepdims=True)
+        spread = math.sqrt(float(np.prod((ranks**2).sum(1))))
+        return float((ranks[0] * ranks[1]).sum()) / spread if spread else math.nan
+
+    found: xr.DataArray = xr.apply_ufunc(one, x, y, input_core_dims=[[dim], [dim]], vectorize=True)
+    return found
 
 
 def best_octave(score: xr.DataArray, dim: str = "sigma") -> xr.DataArray:

@@ -62,11 +62,12 @@ class Experiment:
     """One measurement with its prediction, claims, figures and control.
 
     `run(p, bench)` returns the data: every variable has `long_name` and `units`, and the dimension
-    `seed`. `prediction(p, data)` returns what theory expects under the names of the measured
-    variables; it may use what was measured before training (a kernel at step 0), nothing later. It
-    is stored beside the data as `predicted_<name>`. An experiment that `reads` a variable uses the
-    user's file (`bench.input`) when that has it; then only the experiments run whose variable the
-    file has, so that a picture and a sound go each to their own.
+    `seed`; where all claims are exact there are no seeds, and nothing has it. `prediction(p, data)`
+    returns what theory expects under the names of the measured variables; it may use what was
+    measured before training (a kernel at step 0), nothing later. It is stored beside the data as
+    `predicted_<name>`. An experiment that `reads` a variable uses the user's file (`bench.input`)
+    when that has it; then only the experiments run whose variable the file has, so that a picture
+    and a sound go each to their own.
     """
 
     name: str
@@ -77,6 +78,11 @@ class Experiment:
     control: Control
     prediction: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
     reads: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it has no seeds: every claim is exact."""
+        return all(claim.kind == "exact" for claim in self.claims)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from chymist.bench import Bench
 from chymist.claims import judge
 
 FEW = {
+    "condensation": {"steps": 200, "size_steps": 10, "dropout_steps": 40},
     "frequency-principle": {"steps": 64},
     "image-memorisation": {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,
     },
+    "ricci-flow": {"steps": 1, "smoothing_steps": 20, "own_steps": 1},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

@@ -178,6 +178,33 @@ def test_a_training_records_directions_and_ranks_of_each_lane():
     assert lost.directions.isnull().all() and lost.effective_rank.isnull().all()
 
 
+def test_a_training_records_every_neuron_of_each_lane():
+    record = (
+        instruments.training_directions("0"), instruments.training_amplitudes("0", "2")
+    )  # fmt: skip
+    x, y = randn(9, 3).numpy(), randn(9, 3, seed=1).numpy()
+    place = Bench("s", "e", (0, 1, 2), dtype=F64)
+    run = place.train(
+        place.networks(two_layers), GradientDescent(0.1), samples(x), samples(y), steps=10,
+        record={i: every(5) for i in record},
+    )  # fmt: skip
+    assert run.data.direction.sizes == {"seed": 3, "step": 3, "neuron": 6, "feature": 4}
+    # Neurons are numbered, so that a run can be stored and joined.
+    assert {"neuron", "feature"} <= set(run.data.coords)
+    for lane in range(3):
+        net = two_layers().double()
+        net.load_state_dict({n: p[lane] for n, p in run.end.parameters.items()})
+        found = instruments.neurons(net, "0", "2")
+        end = run.data.isel(seed=lane, step=-1)
+        np.testing.assert_allclose(end.direction, found.directions)
+        np.testing.assert_allclose(end.amplitude, found.amplitudes)
+    with pytest.raises(CannotMeasure, match="no layer is called"):
+        place.train(
+            place.networks(two_layers), GradientDescent(0.1), samples(x), samples(y), steps=1,
+            record={instruments.training_amplitudes("9", "2"): every()},
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["entropy", "stable", "participation"])
 def test_a_rank_is_that_of_a_projection_and_does_not_feel_scale_or_rotation(kind):
     q = torch.linalg.qr(randn(8, 8))[0]

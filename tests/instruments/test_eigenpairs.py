@@ -71,6 +71,35 @@ def test_an_eigenvalue_is_found_as_often_as_it_occurs(values, k, dtype):
     assert bool(found.converged.all())
 
 
+@pytest.mark.parametrize("end", ["top", "bottom", "magnitude"])
+def test_a_repeated_eigenvalue_of_a_larger_matrix_is_looked_for(end):
+    # A block of one converges before rounding shows it the second copy.
+    spread = 1 / torch.arange(1, 301, dtype=F64)
+    values = torch.cat([torch.tensor([5.0, 4, 4, 4, 3, 2], dtype=F64), spread])
+    values = {"top": values, "bottom": -values, "magnitude": -values}[end]
+    turn = torch.linalg.qr(symmetric(len(values))[0])[0]
+    alone = values[0] * torch.linspace(1, 0, len(values), dtype=F64) ** 9
+    a = torch.stack([(turn * values) @ turn.T, torch.diag(alone)])
+    found = eigenpairs(from_matrix(a), 5, end=end)
+    once = eigenpairs(from_matrix(a), 5, end=end, block=1)
+    expected = sorted_by(torch.linalg.eigvalsh(a), end)[:, :5]
+    torch.testing.assert_close(found.values, expected, rtol=1e-5, atol=0)
+    assert bool(found.converged.all())
+    assert abs(once.values[0, 2] - expected[0, 2]) > 0.5
+    image = found.vectors @ a
+    residuals = (image - found.values[..., None] * found.vectors).norm(dim=-1)
+    torch.testing.assert_close(found.residuals, residuals, rtol=1e-3, atol=1e-9)
+
+
+def test_looking_once_more_is_cheap_where_nothing_occurs_again():
+    a = torch.diag(0.5 ** torch.arange(300, dtype=F64))
+    found, once = (eigenpairs(from_matrix(a), 5, block=block) for block in (None, 1))
+    assert once.products < found.products <= once.products + 4
+    torch.testing.assert_close(found.values, once.values, rtol=0, atol=0)
+    one = [eigenpairs(from_matrix(a), 1, block=block).products for block in (None, 1)]
+    assert one[0] == one[1]
+
+
 def test_a_restarted_basis_goes_on_where_it_was():
     # Close eigenvalues need more vectors than a small basis holds.
     a = torch.diag(torch.linspace(0, 1, 400, dtype=F64) ** 0.5)

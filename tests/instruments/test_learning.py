@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chymist.errors import CannotMeasure
-from chymist.instruments import area_under, time_to
+from chymist.instruments import area_under, plateaus, time_to
 
 curves = st.lists(st.floats(0, 10) | st.just(float("nan")), min_size=2, max_size=12)
 
@@ -63,3 +63,29 @@ def test_area_under_of_a_constant_is_the_constant_and_missing_stays_missing():
 def test_area_under_needs_two_steps():
     with pytest.raises(CannotMeasure, match="two recorded steps"):
         area_under(curve([1.0]))
+
+
+def test_plateaus_are_found_numbered_and_kept_apart():
+    steps = np.unique(np.geomspace(1, 1e5, 200).round())
+    loss = 1 / (1 + (steps / 100) ** 4) + 1e-3 / (1 + (steps / 2e4) ** 4)
+    found = plateaus(curve(loss, [0.0, *steps][1:]))
+    assert int(found.max()) == 2
+    for number, low, high in ((1, 1, 40), (2, 1500, 8000)):
+        inside = (steps >= low) & (steps <= high)
+        assert (found.values[inside] == number).all()
+    assert (found.values[(steps > 100) & (steps < 400)] == 0).all()
+    assert int(plateaus(curve(loss, list(steps)), decades=1.0).max()) == 1
+    np.testing.assert_array_equal(plateaus(curve(7 * loss, list(steps))), found)
+
+
+def test_a_power_law_a_short_rest_and_what_is_not_finite_make_no_plateau():
+    steps = np.geomspace(1, 1000, 60)
+    assert int(plateaus(curve(1 / steps, list(steps))).max()) == 0
+    assert int(plateaus(curve(np.ones(10), list(np.geomspace(1, 3, 10)))).max()) == 0
+    broken = np.ones(60)
+    broken[[15, 45]] = np.nan, -1.0
+    found = plateaus(curve(broken, list(steps)))
+    assert found.values[[0, 15, 30, 45, 59]].tolist() == [1, 0, 2, 0, 3]
+    both = xr.concat([curve(broken, list(steps)), curve(1 / steps, list(steps))], "seed")
+    assert plateaus(both).max("step").values.tolist() == [3, 0]
+    assert (plateaus(curve(np.ones(4), [0, 1, 2, 9])).values == [0, 1, 1, 1]).all()

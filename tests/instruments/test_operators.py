@@ -192,7 +192,7 @@ def test_a_graph_that_is_made_anew_is_counted_each_time():
         assert operator.products == 5
         assert operator.gradients == expected
     before = remade.counts
-    found = eigenpairs(remade, 2)
+    found = eigenpairs(remade, 2, block=2)
     assert found.products == remade.products - before[0] > 0
     assert found.gradients == 2 * found.products + found.products // 2
 

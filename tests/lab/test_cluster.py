@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import chymist
 from chymist.errors import BadCluster, WorkerDied
 from chymist.lab import Lab
+from chymist.lab.cluster import connected
 
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
@@ -177,6 +179,42 @@ def test_an_interrupt_stops_the_tasks_within_two_seconds(two_nodes, lab, seen):
         f"(to continue: chymist resume {folder.name})\n"
     )
     assert gone(computing)
+
+
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.slow
+def test_a_connection_of_the_programs_own_is_kept_and_its_tasks_are_stopped(two_nodes, seen):
+    import ray
+
+    path, nodes, computing = seen
+    begun = []
+
+    def interrupt():
+        begun.append(gone(lambda: len(nodes()) < 2, within=60) and len(computing()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    ray.init(address=two_nodes.address, logging_level="ERROR", log_to_driver=False)
+    try:
+        waiting = threading.Thread(target=interrupt)
+        waiting.start()
+        with pytest.raises(KeyboardInterrupt):
+            chymist.run(path, pause=60, executor="ray", jobs=2)
+        waiting.join()
+        assert begun == [2]
+        assert ray.is_initialized()
+        assert gone(computing)
+    finally:
+        ray.shutdown()
+
+
+def test_a_connection_leaves_the_handlers_of_signals_alone(two_nodes):
+    before = handlers()
+    with connected(two_nodes.address):
+        assert handlers() == before
+    assert handlers() == before
 
 
 @pytest.fixture

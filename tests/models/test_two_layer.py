@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -8,10 +9,14 @@ import torch
 from torch.func import grad, vmap
 
 from chymist.models import (
+    Contributions,
     TwoLayer,
     activation,
     antisymmetric_start,
+    dropout_error,
+    frozen_residual,
     gaussian_circle_start,
+    penalised_error,
     sobolev,
     stratified_circle_start,
 )
@@ -37,6 +42,42 @@ def test_forward_is_the_formula():
     w, b, a = module.inner.weight, module.inner.bias, module.outer.weight[0]
     by_hand = sum(a[j] * torch.tanh(x @ w[j] + b[j]) for j in range(8)) / math.sqrt(8)
     torch.testing.assert_close(module(x)[:, 0], by_hand, rtol=1e-12, atol=1e-14)
+
+
+def test_alpha_divides_the_sum_and_contributions_are_its_terms():
+    plain = TwoLayer(3, 8, activation="tanh", alpha=1.0).double()
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    scaled, parts = (
+        kind(3, 8, activation="tanh", alpha=4.0).double() for kind in (TwoLayer, Contributions)
+    )
+    for other in (scaled, parts):
+        other.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(4 * scaled(x), plain(x))
+    assert parts(x).shape == (5, 8)
+    torch.testing.assert_close(parts(x).sum(1, keepdim=True), scaled(x))
+
+
+def test_the_penalised_error_is_the_mean_of_dropout_over_all_masks():
+    generator = torch.Generator().manual_seed(0)
+    parts, y = (torch.randn(6, n, dtype=torch.float64, generator=generator) for n in (3, 1))
+    for keep in (0.3, 0.5, 1.0):
+        mean = 0.0
+        for mask in itertools.product((0.0, 1.0), repeat=3):
+            chance = math.prod(keep if kept else 1 - keep for kept in mask)
+            rows = torch.tensor(mask, dtype=torch.float64).expand(6, 3)
+            mean += chance * float(dropout_error(parts, torch.cat([y, rows], 1), keep))
+        assert float(penalised_error(parts, y, keep)) == pytest.approx(mean, rel=1e-12)
+    plain = 0.5 * ((parts.sum(1, keepdim=True) - y) ** 2).mean()
+    torch.testing.assert_close(penalised_error(parts, y), plain)
+
+
+def test_the_frozen_residual_pushes_as_the_squared_error_does_at_zero():
+    x = torch.randn(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = torch.sin(x)
+    f = torch.zeros(7, 2, dtype=torch.float64)
+    squared = grad(lambda p: 0.5 * ((p - y) ** 2).sum(-1).mean())(f)
+    torch.testing.assert_close(grad(lambda p: frozen_residual(p, y))(f), squared)
+    torch.testing.assert_close(grad(lambda p: frozen_residual(p, y))(f + 9), squared)
 
 
 @pytest.mark.parametrize("start", STARTS)

@@ -137,10 +137,22 @@ def _study_for(study: str, data: Path | None) -> tuple[str, Path | None]:
     if not path.is_file():
         raise BadInput(f"no file {study}", "give the path of a file that exists")
     if len(takers) > 1:
+        # What the file holds may decide where its name does not.
+        takers = [taker for taker in takers if _reads(taker.slug, path)] or takers
+    if len(takers) > 1:
         lines = " or ".join(f"chymist run {t.slug} --data {study}" for t in takers)
         raise UsageError(f"several studies take {study}", lines)
     err().print(f"{study}: running {takers[0].slug} on it")
     return takers[0].slug, path
+
+
+def _reads(slug: str, path: Path) -> bool:
+    """Whether a study can make something of the user's file."""
+    taken = catalogue.find(slug).input
+    try:
+        return taken is not None and bool(taken.read(path))
+    except BadInput:
+        return False
 
 
 def _sweep(item: str) -> tuple[str, tuple[str, ...]]:

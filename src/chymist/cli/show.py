@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from chymist.cli.output import mark, out, print_json
 from chymist.lab import Lab, Run
 from chymist.lab.layout import command
+
+MOST_CERTIFICATES = 12
 
 
 def show_(run: str = "latest", /, *, lab: Path | None = None, json: bool = False) -> None:
@@ -36,7 +39,7 @@ def show_(run: str = "latest", /, *, lab: Path | None = None, json: bool = False
 
 
 def print_outcome(run: Run) -> None:
-    """Print claims and controls with their intervals and verdicts, then the overall verdict."""
+    """Print claims and controls with intervals and verdicts, certificates, the overall verdict."""
     console = out()
     study = run.manifest["study"]
     console.print(Text(study["title"], style="bold"))
@@ -58,6 +61,7 @@ def print_outcome(run: Run) -> None:
         over = ", ".join(found["parameters"])
         crossed = f"; its region's edge lies in {over} {where}" if where else ""
         console.print(Text(f"map of {claim} over {over}: {found['points']} points{crossed}"))
+    _print_certificates(console, run)
     if not run.sealed:
         done, of = run.progress
         early = "an early look, provisional: " if run.outcome["experiments"] else ""
@@ -69,6 +73,24 @@ def print_outcome(run: Run) -> None:
     console.print(
         mark(run.manifest["verdict"]), Text(f"{ending}  ({seconds:.0f} s, run {run.id})"), sep=""
     )
+
+
+def _print_certificates(console: Console, run: Run) -> None:
+    """Print what shows the exact claims, each thing once; of much the first."""
+    printed: set[str] = set()
+    for experiment in run.outcome["experiments"].values():
+        for verdict in experiment["claims"]:
+            shown = verdict.get("certificates", [])
+            for certificate in shown[:MOST_CERTIFICATES]:
+                sign = "✓" if certificate["holds"] else "! does not hold:"
+                says = f"{sign} {certificate['says']}: "
+                if says not in printed:
+                    line = Text.assemble(says, (certificate["shows"], "bold"))
+                    console.print(line, soft_wrap=True)
+                printed.add(says)
+            if len(shown) > MOST_CERTIFICATES:
+                more = len(shown) - MOST_CERTIFICATES
+                console.print(f"… and {more} more certificates of {verdict['claim']} in the report")
 
 
 def _flip(status: str) -> Text:
@@ -83,12 +105,16 @@ def _add(
 ) -> None:
     for row in verdict["rows"]:
         interval = row["interval"]
+        exact = verdict.get("kind") == "exact"
+        digits = ".17g" if exact else ".4g"
         shown = f"[{interval['low']:.4g}, {interval['high']:.4g}]" if interval else "none"
+        if exact:
+            shown = "exact" if interval else "not known"
         table.add_row(
             name,
             ", ".join(f"{k}={v}" for k, v in row["where"].items()),
             *([str(len(row["values"]))] if grown else []),
-            f"{interval['estimate']:.4g}" if interval else "",
+            f"{interval['estimate']:{digits}}" if interval else "",
             shown,
             verdict["region"].replace("between ", "").replace(" and ", " to "),
             sign(row["status"]),

@@ -1,5 +1,15 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.graph_files import GRAPH_FILES, graph
+from chymist.data.graphs import (
+    NAMED_GRAPHS,
+    dumbbell,
+    karate_club,
+    named_graph,
+    planted_partition,
+    random_graph,
+    rewired,
+)
 from chymist.data.images import (
     area_average,
     flat_spectrum,
@@ -12,24 +22,48 @@ from chymist.data.images import (
     split_pixels,
     zone_plate,
 )
+from chymist.data.integer_complexity import (
+    ComplexityTable,
+    complexity_table,
+    dense_complexity,
+)
+from chymist.data.numbers import whole_numbers, whole_ranges
+from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
 __all__ = [
+    "GRAPH_FILES",
+    "NAMED_GRAPHS",
     "area_average",
+    "dumbbell",
+    "ComplexityTable",
+    "are_prime",
+    "complexity_table",
+    "dense_complexity",
+    "divisors",
     "flat_sound",
     "flat_spectrum",
+    "graph",
     "grey",
+    "karate_club",
     "load_image",
+    "named_graph",
     "picture",
     "picture_or_sound",
     "pictures",
     "pixel_grid",
+    "planted_partition",
     "power_law_noise",
+    "random_graph",
+    "rewired",
+    "primes",
     "signal",
     "sound",
     "split_pixels",
     "strong_octaves",
+    "whole_numbers",
+    "whole_ranges",
     "zone_plate",
 ]

@@ -13,7 +13,9 @@ from chymist.instruments.condensation import (
     clusters,
     neurons,
     stacked_neurons,
+    training_amplitudes,
     training_condensation,
+    training_directions,
 )
 from chymist.instruments.coordinates import CoordinateCheck, coordinate_check
 from chymist.instruments.crossings import RateSlope, decay_rate, first_crossing, rate_slope
@@ -64,7 +66,7 @@ from chymist.instruments.kernel_training import predicted_residuals
 from chymist.instruments.kernels import conjugate_kernel, empirical_ntk, fourier_diagonal, ntk
 from chymist.instruments.layer_norms import LayerNorms, layer_norms, training_norms
 from chymist.instruments.layer_outputs import features
-from chymist.instruments.learning import area_under, time_to
+from chymist.instruments.learning import area_under, plateaus, time_to
 from chymist.instruments.lipschitz import (
     jacobian_norms,
     lipschitz_lower,
@@ -251,6 +253,7 @@ __all__ = [
     "outliers",
     "own_error",
     "path_norm",
+    "plateaus",
     "preconditioned",
     "predicted_residuals",
     "principal_direction",
@@ -275,9 +278,11 @@ __all__ = [
     "token_similarity",
     "trace",
     "training_alignment",
+    "training_amplitudes",
     "training_condensation",
     "training_filter_error",
     "training_frequency_error",
+    "training_directions",
     "training_homogeneity",
     "training_jacobian",
     "training_kernel_alignment",

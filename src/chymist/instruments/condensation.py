@@ -191,3 +191,46 @@ def training_condensation(
         return count.masked_fill(~good, torch.nan)
 
     return Instrument(name, measure, long_name=f"directions of the neurons of {layer}")
+
+
+def training_directions(layer: str, *, name: str = "direction") -> Instrument:
+    """Directions u_j of a layer's neurons, recorded in training; see `neurons`.
+
+    Shape: (lane, neuron, feature), the bias last. Unit: 1. Cost: one pass over the weights. Memory:
+    as much as the layer a recording. Error: rounding. Source: as there.
+
+    Raises:
+        CannotMeasure: at the recording, if there is no such layer.
+
+    >>> training_directions("0").dims
+    ('neuron', 'feature')
+    """
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        return stacked_neurons(snapshot.parameters, layer).directions
+
+    return Instrument(
+        name, measure, ("neuron", "feature"), long_name=f"directions of the neurons of {layer}"
+    )
+
+
+def training_amplitudes(layer: str, outgoing: str, *, name: str = "amplitude") -> Instrument:
+    """Amplitudes A_j = |a_j| |w_j| of a layer's neurons, recorded in training; see `neurons`.
+
+    Shape: (lane, neuron). Unit: of the weights squared. Cost: one pass over the weights. Memory: a
+    number a neuron and recording. Error: rounding. Source: as there.
+
+    Raises:
+        CannotMeasure: at the recording, if a layer is missing or `outgoing` does not take outputs.
+
+    >>> training_amplitudes("0", "2").name
+    'amplitude'
+    """
+
+    def measure(snapshot: Snapshot) -> Tensor:
+        return stacked_neurons(snapshot.parameters, layer, outgoing).amplitudes
+
+    return Instrument(
+        name, measure, ("neuron",), units="weights^2",
+        long_name=f"amplitudes of the neurons of {layer}",
+    )  # fmt: skip

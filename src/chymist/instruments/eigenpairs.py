@@ -1,9 +1,10 @@
-"""Eigenvalues and eigenvectors at an end of the spectrum, by block Lanczos, of all lanes."""
+"""Eigenvalues and eigenvectors at an end of the spectrum, by Lanczos, of all lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Literal
 
 import torch
@@ -11,17 +12,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from chymist.errors import BadParameter
+from chymist.instruments.lanczos import Basis, Order, Ritz
 from chymist.instruments.operators import Operator
 from chymist.keys import Key
 
 End = Literal["top", "bottom", "magnitude"]
 """The largest eigenvalues, the smallest, or those of largest magnitude."""
 
-_ORDER: dict[str, Callable[[Tensor], Tensor]] = {
+_ORDER: dict[str, Order] = {
     "top": lambda values: values,
     "bottom": lambda values: -values,
     "magnitude": torch.abs,
 }
+
+
+MISSED = 0.02
+"""Chance that an eigenvalue which occurs twice is taken for one that occurs once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,21 +71,29 @@ def eigenpairs(
     basis: int | None = None,
     key: Key | None = None,
 ) -> Eigenpairs:
-    """Return k eigenpairs of each lane's matrix by block Lanczos with full reorthogonalisation.
+    """Return k eigenpairs of each lane's matrix by Lanczos with full reorthogonalisation.
 
-    The basis grows by `block` vectors at a time (default: k, so that an eigenvalue that occurs up
-    to k times is found as often) and is restarted from its best Ritz vectors when it holds `basis`
-    vectors. Each lane stops when the estimated errors of its k values are below `tolerance` times
-    their magnitude, or at rounding; all stop at about `products` products. `start` gives vectors to
-    begin with, such as the last measurement's: the closer, the fewer products. Otherwise they are
-    drawn from `key`, the same for every lane.
+    A single vector finds an eigenvalue that occurs several times once only. By default, once the k
+    values have converged, a fresh vector therefore searches the rest of the space, until nothing
+    there can be as large as the k-th value (2 to 4 products as a rule; an eigenvalue that occurs
+    twice is missed with a chance of two per cent); if something may, the search goes on with k
+    vectors at a time, which finds it up to k times. With `block` the basis grows by so many vectors
+    from the beginning and nothing is checked.
+
+    The basis is restarted from its best Ritz vectors when it holds `basis` vectors. Each lane stops
+    when the estimated errors of its k values are below `tolerance` times their magnitude, or at
+    rounding; all stop at about `products` products. `start` gives a block of vectors to begin with,
+    such as the last measurement's: the closer, the fewer products. Otherwise they are drawn from
+    `key`, the same for every lane.
 
     Shapes: values (lane, k) in float64, vectors (lane, k, parameter), orthonormal; a lane that is
-    lost (see `Operator`) is NaN. Unit of the
-    operator. Cost: two gradient evaluations a product and one for the graph. Memory: lanes x basis
-    x parameters numbers. Error: estimated in the result. Sources: Golub and Underwood (1977), The
-    block Lanczos method; Wu and Simon (2000), SIAM J. Matrix Anal. Appl. 22 (thick restart);
-    Parlett (1998), The symmetric eigenvalue problem (error bounds).
+    lost (see `Operator`) is NaN. Unit of the operator. Cost: two gradient evaluations a product and
+    one for the graph. Memory: lanes x basis x parameters numbers, up to twice that while an
+    eigenvalue that occurs several times is looked for. Error: estimated in the result. Sources:
+    Golub and Underwood (1977), The block Lanczos method; Wu and Simon (2000), SIAM J. Matrix Anal.
+    Appl. 22 (thick restart); Parlett (1998), The symmetric eigenvalue problem (error bounds); van
+    Dorsselaer, Hochstenbach, van der Vorst (2000), SIAM J. Matrix Anal. Appl. 22 (what may be
+    missed).
 
     Raises:
         BadParameter: k, block, products or the tolerance is out of range, or the end unknown.
@@ -92,179 +106,119 @@ def eigenpairs(
     >>> eigenpairs(A, 1, end="magnitude").values.round(decimals=4)
     tensor([[-5.]], dtype=torch.float64)
     """
-    block = min(k if block is None else block, operator.size)
-    basis = min(operator.size, max(basis or 0, 2 * k + 4 * block, k + 20 + block))
+    checked = block is None and start is None and k > 1
+    block = 1 if block is None else block
     _in_range(operator, k, end, tolerance, block, products)
+    order = _ORDER[end]
     key = key or Key("instruments", "eigenpairs", 0, "start")
-    search = _Search(operator, key, block if start is None else start.shape[1], start)
+    search = Basis(operator, key, block if start is None else start.shape[1], start)
     before = operator.counts
-    found: _Found | None = None
+    found = _Found.nothing(operator.lanes, k)
     while True:
         search.grow()
         if search.width >= k:
-            now = search.best(k, _ORDER[end], tolerance)
-            found = now if found is None else found.updated(now)
-            if search.whole or bool(found.done.all()) or operator.products - before[0] >= products:
+            now = search.best(k, order, tolerance)
+            found = found.updated(now, search)
+            done = search.whole or bool(found.done.all())
+            if done and checked and not search.whole:
+                checked = False
+                again = _may_occur_again(search, found, now, end, tolerance)
+                if bool(again.any()):
+                    found = replace(found, done=found.done & ~again)
+                    search.widen(k)
+                    done = search.whole
+                    if done:
+                        found = found.updated(now := search.best(k, order, tolerance), search)
+            if done or operator.products - before[0] >= products:
                 break
-        if search.width + search.block > basis:
+        most = min(operator.size, max(basis or 0, 2 * k + 4 * search.block, k + 20 + search.block))
+        if search.width + search.block > most:
             # Half of the basis is kept: the wanted vectors and those next to converge.
-            search.restart(max(k, (basis - search.block) // 2), _ORDER[end])
+            search.restart(max(k, (most - search.block) // 2), order)
+    vectors = found.made(search, now)
     return Eigenpairs(
-        operator.known(found.values), operator.known(found.residuals),
-        operator.known(found.errors), found.converged & ~operator.lost[:, None],
+        operator.known(found.ritz.values), operator.known(found.ritz.residuals),
+        operator.known(found.ritz.errors), found.ritz.converged & ~operator.lost[:, None],
         operator.products - before[0], operator.gradients_since(before),
-        found.vectors[:, :k], found.vectors,
+        vectors[:, :k], vectors,
     )  # fmt: skip
+
+
+def _may_occur_again(search: Basis, found: _Found, now: Ritz, end: End, tolerance: float) -> Tensor:
+    """Say in which lanes one of the k values may occur more often than it was found.
+
+    The matrix on the rest of the space, searched from a fresh normal vector by Lanczos, has what
+    the basis has missed of an eigenspace as eigenvectors. An eigenvalue x of it that the vector has
+    the component c along obeys |p(x)| |c| <= ||p(B) v|| for every polynomial p; with that of the
+    Ritz values, monic, the right side is the product of the off-diagonal entries and of ||v||. A
+    normal c is not below `least` but with a chance of `MISSED`.
+    """
+    order = _ORDER[end]
+    least = NormalDist().inv_cdf(0.5 + MISSED / 2)
+    outer = order(found.ritz.values).double()
+    eps = torch.finfo(search.operator.like.dtype).eps
+    size = found.ritz.values.abs()
+    slack = torch.maximum(tolerance * size[:, -1], 8 * eps * size.amax(1))
+    # Another k-th value would change nothing, another (k-1)-th would take its place.
+    limit = 0.5 * (outer[:, -1] + outer[:, -2]) + slack
+    # What a lane has met with since it was done, for others' sake, is in the basis.
+    met = (order(now.values) > outer + slack[:, None]).any(1)
+    first = search.width
+    search.aside()
+    may = ~search.operator.lost
+    while bool(may.any()) and search.width < 2 * max(first, 8) and not search.whole:
+        search.grow()
+        chain = search.projection[:, first:, first:]
+        passed = chain.diagonal(offset=1, dim1=1, dim2=2).abs()
+        length = torch.cat([passed, search.gram[:, 0].sqrt()], dim=1).clamp(min=1e-300)
+        goal = length.log().sum(1) + math.log(search.operator.size**0.5 / least)
+        nodes = torch.linalg.eigvalsh(chain)
+        sides = {"top": [nodes], "bottom": [-nodes], "magnitude": [nodes, -nodes]}[end]
+        away = limit[:, None] - torch.stack(sides)
+        beyond = away.clamp(min=1e-300).log().sum(2) > goal
+        may &= ~((away > 0).all(2) & beyond).all(0)
+        if bool((may & (away < 0).any(2).any(0)).any()):
+            break
+    return may | (met & ~search.operator.lost)
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    values: Tensor
-    residuals: Tensor
-    errors: Tensor
-    converged: Tensor
-    vectors: Tensor
+    """The best pairs so far. Vectors are made when a lane is done, and for all in the end."""
 
-    @property
-    def done(self) -> Tensor:
-        return self.converged.all(1)
+    ritz: Ritz
+    done: Tensor
+    vectors: Tensor | None
 
-    def updated(self, now: _Found) -> _Found:
+    @classmethod
+    def nothing(cls, lanes: int, k: int) -> _Found:
+        """Make the beginning, at which no lane is done."""
+        zeros = torch.zeros(lanes, k, dtype=torch.float64)
+        return cls(Ritz(zeros, zeros, zeros, zeros.bool(), zeros), zeros.bool().any(1), None)
+
+    def updated(self, now: Ritz, search: Basis) -> _Found:
         """Take over the lanes that were not done: a done lane does not feel its neighbours."""
-        keep = self.done[:, None]
-        return _Found(
-            torch.where(keep, self.values, now.values),
-            torch.where(keep, self.residuals, now.residuals),
-            torch.where(keep, self.errors, now.errors),
-            torch.where(keep, self.converged, now.converged),
-            torch.where(keep[..., None].to(now.vectors.device), self.vectors, now.vectors),
+        keep, old = self.done[:, None], self.ritz
+        ritz = Ritz(
+            torch.where(keep, old.values, now.values),
+            torch.where(keep, old.residuals, now.residuals),
+            torch.where(keep, old.errors, now.errors),
+            torch.where(keep, old.converged, now.converged),
+            now.rotation,
         )
+        done = ritz.converged.all(1)
+        newly = bool((done & ~self.done).any())
+        vectors = self.made(search, now) if newly else self.vectors
+        return _Found(ritz, done, vectors)
 
-
-class _Search:
-    """A growing orthonormal basis of each lane, and the operator's projection onto it.
-
-    `basis` (lane, vector, parameter) has been multiplied; `rest` is what the products of its last
-    block have outside of it, `gram` that block's scalar products, `scale` what is large in a lane.
-    """
-
-    def __init__(self, operator: Operator, key: Key, block: int, start: Tensor | None) -> None:
-        self.operator, self.block, self.key = operator, min(block, operator.size), key
-        lanes, size, like = operator.lanes, operator.size, operator.like
-        self.basis = torch.empty(lanes, 0, size, dtype=like.dtype, device=like.device)
-        self.projection = torch.empty(lanes, 0, 0, dtype=torch.float64)
-        self.rest = self._drawn(self.block) if start is None else start.to(like)[:, : self.block]
-        self.gram = torch.empty(lanes, 0, 0, dtype=torch.float64)
-        self.scale = self.rest.norm(dim=2).amax(1)
-
-    @property
-    def width(self) -> int:
-        """Vectors in the basis."""
-        return self.basis.shape[1]
-
-    @property
-    def whole(self) -> bool:
-        """Whether the basis spans the whole space."""
-        return self.width == self.operator.size
-
-    def grow(self) -> None:
-        """Add the next block to the basis, and its products to the projection."""
-        room = self.operator.size - self.width
-        block = self._orthonormal(self.rest[:, :room], self.scale)
-        image = self.operator(block)
-        old, new = self.width, block.shape[1]
-        self.basis = torch.cat([self.basis, block], dim=1)
-        self.rest, along = _without(image, self.basis)
-        wide = self.rest.double()
-        # In the whole space nothing is left but rounding.
-        self.gram = (wide @ wide.mT).cpu() * (new < room)
-        projection = torch.zeros(len(image), old + new, old + new, dtype=torch.float64)
-        projection[:, :old, :old] = self.projection
-        column = along.double().cpu()
-        projection[:, old:, :] = column
-        projection[:, :, old:] = column.mT
-        corner = column[:, :, old:]
-        projection[:, old:, old:] = 0.5 * (corner + corner.mT)
-        self.projection = projection
-        self.scale = projection.flatten(1).norm(dim=1).to(self.rest)
-
-    def best(self, k: int, order: Callable[[Tensor], Tensor], tolerance: float) -> _Found:
-        """Return the k Ritz pairs at the end, and whether they are good enough."""
-        values, rotation = self._ritz(order)
-        last = rotation[:, -self.gram.shape[1] :]
-        residual = (last * (self.gram @ last)).sum(1).clamp(min=0).sqrt()
-        wanted, rest = values[:, :k], values[:, k:]
-        residuals = residual[:, :k]
-        norm = values.abs().amax(1, keepdim=True)
-        # The gaps are those seen: to the other Ritz values, and of all the wanted to the rest.
-        apart = (wanted[:, :, None] - values[:, None, :]).abs()
-        apart[:, torch.arange(k), torch.arange(k)] = torch.inf
-        alone = residuals.square() / apart.amin(-1).clamp(min=1e-300)
-        if rest.shape[1]:
-            gap = (order(wanted).amin(1) - order(rest).amax(1)).clamp(min=1e-300)
-            together = residuals.square().sum(1) / gap
-        else:
-            together = torch.full_like(norm[:, 0], torch.inf)
-        errors = torch.minimum(residuals, torch.minimum(alone, together[:, None]))
-        if self.width < min(2 * k, self.operator.size):
-            errors = residuals
-        eps = torch.finfo(self.operator.like.dtype).eps
-        converged = errors <= torch.maximum(tolerance * wanted.abs(), 4 * eps * norm)
-        kept = min(max(k, self.block), self.width)
-        vectors = rotation[:, :, :kept].mT.to(self.basis) @ self.basis
-        return _Found(wanted, residuals, errors, converged, vectors)
-
-    def restart(self, keep: int, order: Callable[[Tensor], Tensor]) -> None:
-        """Shrink the basis to its best Ritz vectors, and go on with the same rest."""
-        values, rotation = self._ritz(order)
-        rotation = rotation[:, :, :keep]
-        self.basis = rotation.mT.to(self.basis) @ self.basis
-        self.projection = torch.diag_embed(values[:, :keep])
-
-    def _ritz(self, order: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        values, rotation = torch.linalg.eigh(self.projection)
-        place = order(values).argsort(dim=1, descending=True)
-        return (
-            values.gather(1, place),
-            rotation.gather(2, place[:, None].expand_as(rotation)),
-        )
-
-    def _drawn(self, count: int) -> Tensor:
-        """Fresh vectors, the same for every lane and whichever lanes need them."""
-        purpose = f"{self.key.purpose}, {self.width} vectors known"
-        generator = replace(self.key, purpose=purpose).torch()
-        drawn = torch.randn(count, self.operator.size, generator=generator, dtype=torch.float64)
-        return drawn.to(self.operator.like).expand(self.operator.lanes, -1, -1)
-
-    def _orthonormal(self, vectors: Tensor, scale: Tensor) -> Tensor:
-        """Make vectors orthonormal and orthogonal to the basis.
-
-        A vector of which no more than rounding is left beside `scale`, one number a lane, is
-        replaced by a fresh one.
-        """
-        eps = torch.finfo(vectors.dtype).eps
-        made: list[Tensor] = []
-        fresh = None
-        for number, vector in enumerate(vectors.unbind(1)):
-            known = torch.stack(made, dim=1) if made else self.basis[:, :0]
-            rest, _ = _without(vector[:, None], known)
-            gone = rest.norm(dim=2, keepdim=True) <= 10 * eps * scale[:, None, None]
-            if bool(gone.any()):
-                fresh = self._drawn(vectors.shape[1]) if fresh is None else fresh
-                rest = torch.where(gone, fresh[:, number : number + 1], rest)
-            rest = rest / rest.norm(dim=2, keepdim=True)
-            # Again, since what is left of a vector may be small beside what was taken out.
-            rest, _ = _without(rest, torch.cat([self.basis, known], dim=1))
-            made.append((rest / rest.norm(dim=2, keepdim=True))[:, 0])
-        return torch.stack(made, dim=1)
-
-
-def _without(vectors: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """Take a basis out of vectors, twice for rounding; return the rest and what was taken."""
-    along = vectors @ basis.mT
-    rest = vectors - along @ basis
-    again = rest @ basis.mT
-    return rest - again @ basis, along + again
+    def made(self, search: Basis, now: Ritz) -> Tensor:
+        """Return the vectors: those kept of lanes that are done, the latest of the others."""
+        if self.vectors is not None and bool(self.done.all()):
+            return self.vectors
+        latest = search.turned(now.rotation)
+        if self.vectors is None:
+            return latest
+        return torch.where(self.done[:, None, None].to(latest.device), self.vectors, latest)
 
 
 def _in_range(

@@ -56,8 +56,8 @@ def empirical_fisher(objective: Objective) -> Operator:
             each = piece.each(graph.outputs)
         forward = jacobian_product(graph, each)
 
-        def multiply(vector: tuple[Tensor, ...], batched: bool) -> tuple[Tensor, ...]:
-            pushed = forward(vector, batched) / each.shape[1]
+        def multiply(vector: Tensor, batched: bool) -> tuple[Tensor, ...]:
+            pushed = forward(objective.split(vector), batched) / each.shape[1]
             return backward(graph, [each], [pushed], graph.leaves, batched)
 
         return multiply
@@ -124,8 +124,8 @@ def monte_carlo_fisher(
             each = torch.stack([one(z, goal) for goal in targets[id(piece)]])
         forward = jacobian_product(graph, each)
 
-        def multiply(vector: tuple[Tensor, ...], batched: bool) -> tuple[Tensor, ...]:
-            pushed = forward(vector, batched) / each.numel()
+        def multiply(vector: Tensor, batched: bool) -> tuple[Tensor, ...]:
+            pushed = forward(objective.split(vector), batched) / each.numel()
             return backward(graph, [each], [pushed], graph.leaves, batched)
 
         return multiply

@@ -46,10 +46,10 @@ def gauss_newton(objective: Objective) -> Operator:
             )
         forward = jacobian_product(graph, out)
 
-        def multiply(vector: tuple[Tensor, ...], batched: bool) -> tuple[Tensor, ...]:
-            pushed = forward(vector, batched)
+        def multiply(vector: Tensor, batched: bool) -> tuple[Tensor, ...]:
+            pushed = forward(objective.split(vector), batched)
             if not slope.requires_grad:
-                return tuple(torch.zeros_like(v) for v in vector)
+                return (torch.zeros_like(vector),)
             (bent,) = backward(graph, [slope], [pushed], (z,), batched)
             return backward(graph, [out], [bent], graph.leaves, batched)
 

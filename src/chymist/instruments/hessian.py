@@ -36,19 +36,15 @@ def hessian(objective: Objective) -> Operator:
     """
 
     def product(piece: Piece, graph: Gradient) -> Product:
-        # A slope that does not depend on the leaves (a linear loss) has no second derivative.
-        curved = [i for i, s in enumerate(graph.slopes) if s.requires_grad]
+        # One row, so that a product crosses from Python to the graph and back once.
+        with torch.enable_grad():
+            row = torch.cat([s.reshape(objective.lanes, -1) for s in graph.slopes], dim=1)
 
-        def multiply(vector: tuple[Tensor, ...], batched: bool) -> tuple[Tensor, ...]:
-            if not curved:
-                return tuple(torch.zeros_like(v) for v in vector)
-            return backward(
-                graph,
-                [graph.slopes[i] for i in curved],
-                [vector[i] for i in curved],
-                graph.leaves,
-                batched,
-            )
+        def multiply(vector: Tensor, batched: bool) -> tuple[Tensor, ...]:
+            # Slopes that do not depend on the leaves (a linear loss) have no second derivative.
+            if not row.requires_grad:
+                return (torch.zeros_like(vector),)
+            return backward(graph, [row], [vector], graph.leaves, batched)
 
         return multiply
 

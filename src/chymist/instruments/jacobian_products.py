@@ -13,7 +13,7 @@ from torch import Tensor
 
 LIMIT = 2**25
 """Numbers that an intermediate result may hold."""
-PART = 2**20
+PART = 2**22
 """Numbers in a part of a layer's rows: memory that is used again, and stays near the core."""
 
 

@@ -119,21 +119,32 @@ class Objective:
             parts.append(part.expand(parameter.shape).reshape(self.lanes, -1))
         return torch.cat(parts, dim=1)
 
+    def forward(self, piece: Piece) -> tuple[tuple[Tensor, ...], Any, Tensor]:
+        """Return new leaves, a piece's outputs and its losses as made from them."""
+        leaves = tuple(p.detach().requires_grad_() for p in self.parameters.values())
+        with torch.enable_grad():
+            outputs = piece.outputs(dict(zip(self.parameters, leaves, strict=True)))
+            return leaves, outputs, piece.losses(outputs)
+
+    @cached_property
+    def begun(self) -> tuple[tuple[Tensor, ...], Any, Tensor]:
+        """The first piece's forward pass, kept: what checks look at is differentiated later."""
+        return self.forward(self.pieces[0])
+
     def graph(self, piece: Piece) -> Gradient:
         """Return a piece's gradient with its graph; costs one gradient evaluation.
 
         Raises:
             CannotMeasure: a parameter does not enter the loss.
         """
-        leaves = tuple(p.detach().requires_grad_() for p in self.parameters.values())
+        one = len(self.pieces) == 1
+        leaves, outputs, losses = self.begun if one else self.forward(piece)
+        if not losses.requires_grad:
+            raise CannotMeasure(
+                "the loss does not depend on any parameter",
+                "compute it from the model's output without detach, item or numpy",
+            )
         with torch.enable_grad():
-            outputs = piece.outputs(dict(zip(self.parameters, leaves, strict=True)))
-            losses = piece.losses(outputs)
-            if not losses.requires_grad:
-                raise CannotMeasure(
-                    "the loss does not depend on any parameter",
-                    "compute it from the model's output without detach, item or numpy",
-                )
             slopes = torch.autograd.grad(losses.sum(), leaves, create_graph=True, allow_unused=True)
         for name, slope in zip(self.parameters, slopes, strict=True):
             if slope is None:

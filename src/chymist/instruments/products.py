@@ -21,8 +21,8 @@ from chymist.errors import CannotMeasure
 from chymist.instruments.objective import Gradient, Objective, Piece
 from chymist.instruments.operators import Block, Operator
 
-Product = Callable[[tuple[Tensor, ...], bool], tuple[Tensor, ...]]
-"""(a vector's parts, whether they are several vectors stacked) -> its product's parts."""
+Product = Callable[[Tensor, bool], tuple[Tensor, ...]]
+"""(a row (lane, parameter), whether several are stacked before it) -> its product's parts."""
 
 
 def by_pieces(
@@ -35,15 +35,14 @@ def by_pieces(
     def one_piece(multiply: Callable[..., Any], vectors: Block) -> Block:
         lanes, count = vectors.shape[:2]
         if objective.together and count > 1:
-            parts = [p.movedim(1, 0) for p in objective.split(vectors)]
-            made = multiply(tuple(parts), True)
+            made = multiply(vectors.movedim(1, 0), True)
             flat = torch.cat([m.reshape(count, lanes, -1) for m in made], dim=2)
             return flat.movedim(0, 1)
         rows = []
         for vector in vectors.unbind(1):
-            made = multiply(objective.split(vector), False)
-            rows.append(torch.cat([m.reshape(lanes, -1) for m in made], dim=1))
-        return torch.stack(rows, dim=1)
+            made = multiply(vector, False)
+            rows.append(torch.cat([m.reshape(lanes, 1, -1) for m in made], dim=2))
+        return rows[0] if count == 1 else torch.cat(rows, dim=1)
 
     def multiply(vectors: Block) -> Block:
         if kept is not None:

@@ -77,10 +77,11 @@ def pinned(threads: int) -> Iterator[None]:
 
 
 def _check(study: Study, experiment: Experiment, data: object) -> None:
-    if not isinstance(data, xr.Dataset) or "seed" not in data.dims:
+    if not isinstance(data, xr.Dataset) or ("seed" in data.dims) == experiment.exact:
+        how = "without" if experiment.exact else "with"
         raise BadStudy(
-            f"experiment {experiment.name} returned no xarray Dataset with dimension seed",
-            "return the measured variables as one Dataset",
+            f"experiment {experiment.name} returned no xarray Dataset {how} dimension seed",
+            "return the measured variables as one Dataset; only exact claims have no seeds",
         )
     for name, variable in data.data_vars.items():
         if name in study.params.model_fields:

@@ -67,7 +67,7 @@ def chunks(
     """Return the chunks: each experiment, treatment then control, at each cell and sweep point.
 
     Where the study's stated cost says that a chunk would take longer than `CHUNK`, its seeds are
-    shared out among several.
+    shared out among several. An exact experiment has no seeds: one chunk for each cell.
 
     Raises:
         BadParameter: a point of the sweep, or the control there, is out of range.
@@ -77,12 +77,13 @@ def chunks(
     cells = sum(1 for _ in _cells(study, study.experiments, dict(usual), [{}]))
     seeds, usually = (study.params.parse(dict(p)).seeds for p in (base, usual))
     each = study.cost.get(preset, 0.0) / cells * seeds / usually
-    return [
-        Chunk(index, experiment, arm, parameters, place, part)
-        for index, ((experiment, arm, parameters, place), part) in enumerate(
-            product(planned, _slices(seeds, each))
-        )
+    exact = {e.name for e in experiments if e.exact}
+    parts = [
+        (*cell, part)
+        for cell in planned
+        for part in ([(0, 1)] if cell[0] in exact else _slices(seeds, each))
     ]
+    return [Chunk(index, *whole) for index, whole in enumerate(parts)]
 
 
 def _slices(seeds: int, seconds: float) -> list[tuple[int, int]]:
@@ -156,6 +157,10 @@ def describe(
     whole = study.params.parse(base)
     growth = None
     if until_decided:
+        if all(experiment.exact for experiment in experiments):
+            raise BadParameter(
+                f"{study.slug} has no seeds to add: its claims are exact", "leave until-decided out"
+            )
         growth = growing.describe(whole.seeds, max_seeds)
     elif max_seeds is not None:
         raise BadParameter("max-seeds needs until-decided", "give --until-decided as well")

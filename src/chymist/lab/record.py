@@ -158,6 +158,14 @@ class _Row(_Record):
     status: Status
 
 
+class _Certificate(_Record):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    says: Text
+    shows: Text
+    holds: bool
+
+
 class _Verdict(_Record):
     # Exactly these: they become the fields of `chymist.claims.Verdict`.
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -173,6 +181,8 @@ class _Verdict(_Record):
     rows: list[_Row]
     note: Text = ""
     anytime: bool = False
+    kind: Literal["sampled", "exact"] = "sampled"
+    certificates: list[_Certificate] = []
 
 
 class _Flip(_Record):

@@ -106,6 +106,10 @@ def describe(
             f"unknown claim {on} to refine on" if on else "refine needs a claim",
             did_you_mean(on, claims) if on else f"give --on with one of {', '.join(claims)}",
         )
+    if study.claim(on).kind == "exact":
+        raise BadParameter(
+            f"claim {on} is exact: it cannot be refined", "sweep the parameter with --sweep"
+        )
     granted = POINTS if points is None else points
     if not 1 <= granted <= 10_000:
         raise BadParameter(f"points cannot be {granted}", "allowed: integer from 1 to 10000")

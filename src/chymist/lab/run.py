@@ -295,6 +295,9 @@ def unfinished(folder: Path) -> dict[str, Any]:
 
 
 def _first_interval(verdict: Verdict) -> str:
+    if verdict.kind == "exact":
+        shown = [f"{row.values[0]:.17g}" if row.interval else "not known" for row in verdict.rows]
+        return "exactly " + "; ".join(shown[:4]) + (" ..." if len(shown) > 4 else "")
     shown = [
         f"[{row.interval.low:.3g}, {row.interval.high:.3g}]" if row.interval else "none"
         for row in verdict.rows

@@ -1,6 +1,6 @@
 """Networks that studies share: ordinary `torch.nn.Module`s that map (sample, feature) likewise."""
 
-from chymist.models.activations import ACTIVATIONS, Activation, activation
+from chymist.models.activations import ACTIVATIONS, Activation, activation, multiplicity
 from chymist.models.coordinate import (
     ENCODINGS,
     CoordinateMLP,
@@ -14,9 +14,10 @@ from chymist.models.coordinate import (
     harmonics,
     tangent_start,
 )
-from chymist.models.losses import sobolev
+from chymist.models.losses import dropout_error, frozen_residual, penalised_error, sobolev
 from chymist.models.mlp import MLP, gaussian_start, normal_start
 from chymist.models.two_layer import (
+    Contributions,
     TwoLayer,
     antisymmetric_start,
     gaussian_circle_start,
@@ -26,6 +27,7 @@ from chymist.models.two_layer import (
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "Contributions",
     "CoordinateMLP",
     "ENCODINGS",
     "Encoding",
@@ -37,12 +39,16 @@ __all__ = [
     "antisymmetric_start",
     "coordinate_network",
     "coordinate_start",
+    "dropout_error",
+    "frozen_residual",
     "gaussian",
     "gaussian_circle_start",
     "gaussian_start",
     "gaussian_tangent_start",
     "harmonics",
+    "multiplicity",
     "normal_start",
+    "penalised_error",
     "sobolev",
     "stratified_circle_start",
     "tangent_start",

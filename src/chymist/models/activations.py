@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat"]
+from chymist.errors import BadParameter
+
+Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat", "xtanh", "x2tanh"]
 
 
 def hat(x: Tensor) -> Tensor:
@@ -22,6 +24,24 @@ def hat(x: Tensor) -> Tensor:
     return torch.relu(1 - torch.abs(x - 1))
 
 
+def xtanh(x: Tensor) -> Tensor:
+    """X tanh x: even, x^2 near 0.
+
+    >>> xtanh(torch.tensor([0.0, 20.0, -20.0])).tolist()
+    [0.0, 20.0, 20.0]
+    """
+    return x * torch.tanh(x)
+
+
+def x2tanh(x: Tensor) -> Tensor:
+    """x^2 tanh x: odd, x^3 near 0.
+
+    >>> x2tanh(torch.tensor([0.0, 20.0, -20.0])).tolist()
+    [0.0, 400.0, -400.0]
+    """
+    return x * x * torch.tanh(x)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -29,6 +49,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "sin": torch.sin,
     "hat": hat,
+    "xtanh": xtanh,
+    "x2tanh": x2tanh,
 }
 
 
@@ -41,3 +63,33 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in ACTIVATIONS:
         raise ValueError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
+
+
+def multiplicity(function: Callable[[Tensor], Tensor], most: int = 6) -> int:
+    """The order p of a smooth function's first derivative that is not 0 at 0; sigmoid has p = 0.
+
+    It decides in how many directions the neurons of a small network turn at first. Derivatives are
+    exact, by repeated differentiation in float64; below 1e-12 they count as 0. Source: Zhou et al.
+    (2022), arXiv:2105.11686.
+
+    Raises:
+        BadParameter: derivatives 0 to `most` all vanish, or the function has a kink at 0.
+
+    >>> [multiplicity(f) for f in (torch.tanh, xtanh, x2tanh, torch.sigmoid)]
+    [1, 2, 3, 0]
+    """
+    x = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    nearby = torch.tensor([-1e-6, 0.0, 1e-6], dtype=torch.float64)
+    left, middle, right = function(nearby).tolist()
+    if abs(right - 2 * middle + left) > 1e-9:
+        raise BadParameter("the function has a kink at 0", "give one that is smooth there")
+    value = function(x)
+    for order in range(most + 1):
+        if abs(value.item()) > 1e-12:
+            return order
+        if not value.requires_grad:
+            break
+        (value,) = torch.autograd.grad(value, x, create_graph=True)
+    raise BadParameter(
+        f"the function's derivatives up to order {most} are 0 at 0", "give one that is not flat"
+    )

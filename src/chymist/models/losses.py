@@ -31,3 +31,51 @@ def sobolev(
     both = torch.where((k == 0) | (2 * k == n), 1.0, 2.0).to(power)
     norm: Tensor = 0.5 * (both * (1 + k**2) ** s * power).sum(-1)
     return norm
+
+
+def frozen_residual(
+    prediction: Float[Tensor, "sample feature"], target: Float[Tensor, "sample feature"]
+) -> Float[Tensor, ""]:
+    """The loss's part of first order in f, -(1/n) sum_i y_i . f(x_i): the residual stays -y.
+
+    Its gradient is that of half the mean squared error while f is small beside y: what acts on a
+    small network at first. Cost: one product.
+
+    >>> frozen_residual(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [1.0]]))
+    tensor(-2.5000)
+    """
+    return -(prediction * target).sum(-1).mean(-1)
+
+
+def penalised_error(
+    parts: Float[Tensor, "sample neuron"], target: Float[Tensor, "sample 1"], keep: float = 1.0
+) -> Float[Tensor, ""]:
+    """Half the mean squared error of a sum of parts f = sum_j c_j, and dropout's mean penalty.
+
+    The penalty, R1 = (1 - q) / (2 q n) sum_i sum_j c_j(x_i)^2, is by how much dropout that keeps
+    each part with probability q raises the error on average; none at q = 1. For a network that puts
+    out its neurons' parts (`models.Contributions`). Source: Zhang and Xu (2024), arXiv:2207.05952.
+
+    >>> penalised_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0]]), keep=0.5)  # 2 + 5/2
+    tensor(4.5000)
+    """
+    error = 0.5 * (parts.sum(-1, keepdim=True) - target) ** 2
+    penalty = (1 - keep) / (2 * keep) * (parts * parts).sum(-1, keepdim=True)
+    return (error + penalty).mean()
+
+
+def dropout_error(
+    parts: Float[Tensor, "sample neuron"],
+    target: Float[Tensor, "sample 1+neuron"],
+    keep: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Half the mean squared error of the parts that a mask keeps, divided by their share `keep`.
+
+    The mask, of zeros and ones, follows the target in its further columns: data, so that networks
+    stay free of chance and minibatches of masks are drawn as samples are.
+
+    >>> dropout_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0, 1.0]]), keep=0.5)
+    tensor(4.5000)
+    """
+    kept = (parts * target[..., 1:]).sum(-1, keepdim=True) / keep
+    return (0.5 * (kept - target[..., :1]) ** 2).mean()

@@ -14,14 +14,24 @@ from chymist.models.activations import activation as named_activation
 class TwoLayer(nn.Module):
     """Two-layer network in the neural-tangent scaling; all of a, w, b are trained.
 
+    With `alpha` the sum is divided by that instead: 1 gives f(x) = sum_j a_j sigma(w_j . x + b_j),
+    `width` the mean-field scaling.
+
     >>> TwoLayer(2, 16)(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
 
     def __init__(
-        self, inputs: int, width: int, *, activation: str = "relu", bias: bool = True
+        self,
+        inputs: int,
+        width: int,
+        *,
+        activation: str = "relu",
+        bias: bool = True,
+        alpha: float | None = None,
     ) -> None:
         super().__init__()
+        self.alpha = math.sqrt(width) if alpha is None else alpha
         self.activation = named_activation(activation)
         self.inner = nn.Linear(inputs, width, bias=bias)
         self.outer = nn.Linear(width, 1, bias=False)
@@ -29,7 +39,22 @@ class TwoLayer(nn.Module):
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample 1"]:
         """Map inputs to outputs."""
         out: Tensor = self.outer(self.activation(self.inner(x)))
-        return out / math.sqrt(self.outer.in_features)
+        return out / self.alpha
+
+
+class Contributions(TwoLayer):
+    """The two-layer network before its sum: puts out what each neuron adds, a_j sigma(...) / alpha.
+
+    For losses that treat neurons apart, such as `models.dropout_error`.
+
+    >>> Contributions(2, 16)(torch.zeros(5, 2)).shape
+    torch.Size([5, 16])
+    """
+
+    def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample neuron"]:
+        """Map inputs to the neurons' parts of the output."""
+        parts: Tensor = self.activation(self.inner(x)) * self.outer.weight
+        return parts / self.alpha
 
 
 def stratified_circle_start(module: TwoLayer, generator: torch.Generator) -> None:

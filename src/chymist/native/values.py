@@ -167,7 +167,7 @@ class Values:
         One number goes to so many places in a row, and after so many numbers they begin anew (0:
         never).
         """
-        seen, node = value.seen.expand(*shape), self.nodes[value.node]
+        seen, node = value.seen.expand(shape), self.nodes[value.node]
         axes = [(n, s) for n, s in zip(seen.shape, seen.stride(), strict=True) if n != 1]
         inner = 1
         # The first axis may be that of samples, of which nothing may say how many there are.

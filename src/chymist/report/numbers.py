@@ -32,6 +32,15 @@ def number(value: float | None, digits: int = 4, *, zeros: bool = False) -> str:
     return f"{_fixed(value / 10.0**size, digits - 1, zeros)}\u00a0×\u00a0{power_of_ten(size)}"
 
 
+def exact(value: float) -> str:
+    """Write a value with all its digits.
+
+    >>> exact(353942783.0), exact(-0.5), exact(0.0)
+    ('353942783', '−0.5', '0')
+    """
+    return f"{value:.17g}".replace("-", "−")
+
+
 def power_of_ten(exponent: int) -> str:
     """Write a power of ten.
 

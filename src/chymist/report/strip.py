@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from chymist.claims import Row, Verdict
-from chymist.report.numbers import number, power_of_ten, spread
+from chymist.report.numbers import exact, number, power_of_ten, spread
 
 WIDTH = 300
 MARGIN = 14
@@ -101,7 +101,7 @@ def strip(
         )
     if axis:
         parts.append(_axis(scale, bottom))
-    description = "; ".join(_say(label, row) for label, row in lanes)
+    description = "; ".join(_say(label, row, verdict.kind) for label, row in lanes)
     return Markup(
         "<svg class='strip' viewBox='0 0 {} {}' role='img' aria-label='{}'>{}</svg>"
     ).format(
@@ -168,9 +168,11 @@ def _axis(scale: Ruler, top: float) -> Markup:
     )
 
 
-def _say(label: str, row: Row) -> str:
+def _say(label: str, row: Row, kind: str) -> str:
     values = [v for v in row.values if v is not None]
     words = f"{label}: " if label else ""
+    if kind == "exact":
+        return words + (f"exactly {exact(values[0])}" if values else "not known")
     words += f"{len(values)} seeds"
     if values:
         words += f" from {number(min(values))} to {number(max(values))}"

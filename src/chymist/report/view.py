@@ -10,10 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from chymist.bibliography import Reference
-from chymist.claims import Row, Verdict, overall
+from chymist.claims import Certificate, Row, Verdict, overall
 from chymist.report import formulas
 from chymist.report.drawing import Drawing, inlined
-from chymist.report.numbers import number, percent, setting, spread
+from chymist.report.numbers import exact, number, percent, setting, spread
 from chymist.report.strip import ruler, strip
 
 FIGURES_BYTES = 2_000_000
@@ -58,6 +58,8 @@ class ClaimView:
     flipped: bool = False
     published: tuple[PublishedView, ...] = ()
     name: str = ""
+    exact: bool = False
+    certificates: tuple[Certificate, ...] = ()
 
     @property
     def together(self) -> bool:
@@ -96,6 +98,11 @@ class ExperimentView:
     def flipped(self) -> bool:
         """Whether every claim that had to flip did."""
         return bool(self.control) and all(claim.flipped for claim in self.control)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it has no seeds."""
+        return bool(self.claims) and all(claim.exact for claim in self.claims)
 
 
 @dataclass
@@ -193,7 +200,7 @@ def _claim(verdict: Verdict, anchor: str) -> ClaimView:
     scale = ruler(verdict, verdict.rows)
     last = len(verdict.rows) - 1
     lines = tuple(
-        _line(row, strip(verdict, [("", row)], scale, axis=i == last))
+        _line(row, strip(verdict, [("", row)], scale, axis=i == last), verdict.kind)
         for i, row in enumerate(verdict.rows)
     )
     return _view(verdict, anchor, lines)
@@ -213,7 +220,8 @@ def _control(record: Mapping[str, Any], verdicts: Sequence[Verdict], anchors: An
     for i, row in enumerate(verdict.rows):
         same = beside.get(tuple(row.where.items()))
         lanes = [("experiment", same), ("control", row)] if same else [("control", row)]
-        lines.append(_line(row, strip(verdict, lanes, scale, axis=i == len(verdict.rows) - 1)))
+        drawing = strip(verdict, lanes, scale, axis=i == len(verdict.rows) - 1)
+        lines.append(_line(row, drawing, verdict.kind))
     view = _view(verdict, anchors("control", record["claim"]), tuple(lines))
     return ClaimView(**{**view.__dict__, "flipped": bool(record["flipped"])})
 
@@ -229,6 +237,8 @@ def _view(verdict: Verdict, anchor: str, lines: tuple[Line, ...]) -> ClaimView:
         note="; ".join(filter(None, [verdict.note, _anytime(verdict)])),
         lines=lines,
         name=verdict.claim,
+        exact=verdict.kind == "exact",
+        certificates=verdict.certificates,
     )
 
 
@@ -247,10 +257,31 @@ def _region(verdict: Verdict) -> str:
         return f"above {number(low)}"
     if low is None:
         return f"below {number(high)}"
+    if low == high:
+        return f"exactly {exact(low)}"
     return f"{number(low)} to {number(high)}"
 
 
-def _line(row: Row, drawing: Markup) -> Line:
+def _exact_line(row: Row, drawing: Markup) -> Line:
+    value = exact(row.interval.estimate) if row.interval else ""
+    return Line(
+        where=_where(row),
+        strip=drawing,
+        estimate=value,
+        interval="exact" if row.interval else "not known",
+        status=row.status,
+        missing="",
+        values=value or "not known",
+    )
+
+
+def _where(row: Row) -> str:
+    return ", ".join(f"{name} = {setting(value)}" for name, value in row.where.items())
+
+
+def _line(row: Row, drawing: Markup, kind: str) -> Line:
+    if kind == "exact":
+        return _exact_line(row, drawing)
     absent = sum(v is None for v in row.values)
     estimate = interval = ""
     if row.interval:
@@ -260,7 +291,7 @@ def _line(row: Row, drawing: Markup) -> Line:
     if len(row.values) > MAX_LISTED:
         listed += f", … ({MAX_LISTED} of {len(row.values)} seeds; all are in verdicts.json)"
     return Line(
-        where=", ".join(f"{name} = {setting(value)}" for name, value in row.where.items()),
+        where=_where(row),
         strip=drawing,
         estimate=estimate,
         interval=interval,

@@ -1,0 +1,118 @@
+"""The drawings of the study `condensation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from chymist import figures
+
+SHOWN = 20
+"""Neurons whose angles are drawn."""
+
+
+def curves(name: str, run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """A quantity along the clock for each activation, theory dashed, the control beside it."""
+    parts = [part for part in (run, control) if part is not None]
+    names = ("small weights", f"{' '.join(map(str, parts[-1].activation.values))} (control)")
+    words: dict[str, Any] = {
+        "title": run[name].attrs.get("long_name", name),
+        "x_title": "steps of a neuron's clock",
+        "x_scale": "log",
+    }
+    charts = []
+    for part, title in zip(parts, names, strict=False):
+        chart = figures.measured(part[name], "step", colour="activation", **words)
+        theory = figures.predicted(
+            part[f"predicted_{name}"], "step", detail="activation", **words
+        )
+        charts.append((chart + theory).properties(title=title))
+    return alt.hconcat(*charts)
+
+
+def turning(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Angles of some neurons of the first seed along the clock, one panel an activation."""
+    charts = []
+    for name in run.activation.values.tolist():
+        one = run.sel(activation=name).isel(seed=0, neuron=slice(SHOWN))
+        degrees = {"value": _turned(one.angle), "theory": _turned(one.predicted_angle)}
+        rows = figures.table(**{n: a.where(a.step > 0) for n, a in degrees.items()})
+        base = alt.Chart(alt.Data(values=rows))
+        x = alt.X(**figures.axis("step", "steps of a neuron's clock", "log"))
+        scale = alt.Scale(zero=False)
+        lines = base.mark_line(opacity=0.6, color=figures.PALETTE[0]).encode(
+            x=x, y=alt.Y("value:Q", title="angle (degrees)", scale=scale), detail="neuron:N"
+        )
+        theory = base.mark_line(strokeDash=[5, 3], color=figures.INK, strokeWidth=1).encode(
+            x=x, y=alt.Y("theory:Q", title="angle (degrees)", scale=scale), detail="neuron:N"
+        )
+        charts.append((lines + theory).properties(title=name, width=220))
+    return alt.hconcat(*charts)
+
+
+def _turned(angle: xr.DataArray) -> xr.DataArray:
+    """Degrees, without jumps by a whole turn along the clock."""
+    degrees: xr.DataArray = np.degrees(
+        xr.apply_ufunc(np.unwrap, angle, input_core_dims=[["step"]], output_core_dims=[["step"]])
+    )
+    return degrees
+
+
+LOGARITHMIC: dict[str, Any] = {"x_title": "updates", "x_scale": "log"}
+
+
+def stairs(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Loss above, directions below, the control beside."""
+    parts = [part for part in (run, control) if part is not None]
+    columns = []
+    for part, title in zip(parts, ("small start", "std 1/2 (control)"), strict=False):
+        words = {**LOGARITHMIC, "title": "loss", "scale": "log"}
+        best = part.predicted_height.mean("seed").expand_dims(step=part.step)
+        # Below rounding of single precision a loss says nothing.
+        upper = figures.measured(part.loss.clip(min=1e-8), "step", **words)
+        upper = upper + figures.predicted(best.transpose("step"), "step", **words)
+        lower = figures.measured(part.directions, "step", title="directions", **LOGARITHMIC)
+        columns.append(
+            alt.vconcat(upper.properties(title=title, height=160), lower.properties(height=120))
+        )
+    return alt.hconcat(*columns)
+
+
+def features(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Amplitude against angle at some steps, each neuron a dot: the lines are where they meet."""
+    charts = []
+    for frame in run.frame.values.tolist():
+        one = run.sel(frame=frame).isel(seed=0)
+        share = one.amplitude / one.amplitude.max()
+        rows = figures.table(angle=np.degrees(one.angle), share=share)
+        charts.append(
+            alt.Chart(alt.Data(values=rows))
+            .mark_circle(size=40, opacity=0.5, color=figures.PALETTE[0])
+            .encode(
+                x=alt.X("angle:Q", title="angle (degrees)", scale=alt.Scale(domain=[-180, 180])),
+                y=alt.Y("share:Q", title="amplitude / largest"),
+            )
+            .properties(title=f"{frame:,} updates", width=170, height=130)
+        )
+    return alt.vconcat(alt.hconcat(*charts[:3]), alt.hconcat(*charts[3:]))
+
+
+def sizes(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Directions along training, by exponent of the start."""
+    return figures.measured(
+        run.directions, "step", colour="size", colour_title="exponent", title="directions",
+        **LOGARITHMIC,
+    )  # fmt: skip
+
+
+def dropout(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Directions along training and test errors, by way of training."""
+    left = figures.measured(
+        run.directions, "step", colour="arm", colour_title="training", title="directions",
+        x_title="updates",
+    )  # fmt: skip
+    right = figures.statistic(run.test_error, title="test error", category="arm")
+    return alt.hconcat(left, right)

@@ -1,0 +1,1 @@
+"""Studies of geometry: curvature and distances, on graphs and in data."""

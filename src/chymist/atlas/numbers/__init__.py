@@ -1,0 +1,1 @@
+"""Studies of whole numbers: exact, without seeds."""

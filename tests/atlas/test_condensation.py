@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from chymist.atlas.dynamics import condensation as study
+from chymist.atlas.dynamics import dropout, staircase
+from chymist.bench import Bench
+from chymist.errors import BadParameter
+
+SMALL = {"neurons": 12, "clock": 400, "width": 20, "steps": 300, "size_steps": 60,
+         "dropout_steps": 40}  # fmt: skip
+
+
+def run(name, **change):
+    p = study.CondensationParams.parse({**SMALL, **change}).cells()[0]
+    experiment = study.STUDY.experiment(name)
+    data = experiment.run(p, Bench(study.STUDY.slug, name, (0, 1)))
+    if experiment.prediction:
+        predicted = experiment.prediction(p, data)
+        data = data.assign({f"predicted_{n}": v for n, v in predicted.data_vars.items()})
+    return data
+
+
+@pytest.mark.parametrize("name", ["five-inputs", "staircase", "size", "dropout"])
+def test_every_statistic_keeps_the_seeds(name):
+    data = run(name)
+    for claim in study.STUDY.experiment(name).claims:
+        assert "seed" in claim.statistic(data).dims
+    for figure in study.STUDY.experiment(name).figures:
+        figure.draw(data, data)
+
+
+def test_neurons_of_one_input_turn_as_the_leading_power_says():
+    data = run("one-input")
+    np.testing.assert_array_equal(data.multiplicity, [1, 2, 3])
+    assert (study.excess(data) <= 1).all()
+    assert (study.stationarity(data) > 0.99).all()
+    assert (study.foretold(data) == 1).all()
+    # All along the clock, not only where they rest: the solver's steps are of 0.05 rad.
+    middle = data.sel(step=data.step <= 40)
+    assert float(abs(np.sin(middle.angle - middle.predicted_angle)).median()) < 0.03
+    assert float(data.stationarity.isel(step=0).max()) < 0.9
+
+
+def test_growth_is_looked_for_after_the_first_plateau():
+    steps = range(8)
+    data = xr.Dataset(
+        {
+            "plateau": ("step", [0, 1, 1, 0, 2, 2, 0, 0]),
+            "directions": ("step", [9.0, 8.0, 7.0, 1.0, 1.0, 2.0, 3.0, 4.0]),
+            "loss": ("step", [8.0, 8.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0]),
+        },
+        coords={"step": steps},
+    ).expand_dims(seed=[0, 1])
+    assert (staircase.growth(data) > 0.9).all()
+    assert (staircase.climbs(data) == 2).all()
+    assert staircase.growth(data.assign(plateau=0 * data.plateau)).isnull().all()
+
+
+def test_the_target_needs_four_neurons_and_no_more():
+    found = [staircase.theory.best_relu_loss(staircase.X[:, None], staircase.Y, k) for k in (3, 4)]
+    assert found[0] > 1e-5 and found[1] < 1e-12
+
+
+def test_masks_keep_their_share_and_follow_their_targets():
+    p = study.CondensationParams.parse({**SMALL, "keep": 0.25}).cells()[0]
+    bench = Bench("tests", "dropout", (0, 1))
+    x, y = dropout._taught(bench, "points", dropout.POINTS)
+    pairs, masked = dropout._with_masks(p, bench, x, y)
+    assert masked.sizes == {"seed": 2, "sample": dropout.MASKS * dropout.POINTS, "feature": 21}
+    mask = masked.isel(feature=slice(1, None))
+    assert set(np.unique(mask)) == {0, 1}
+    assert float(mask.mean()) == pytest.approx(0.25, abs=0.01)
+    taught = np.tanh(pairs.sum("feature"))
+    np.testing.assert_allclose(masked.isel(feature=0), taught.transpose("seed", "sample"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"activation": "relu"},
+        {"std": 0},
+        {"keep": 0},
+        {"keep": 1.5},
+        {"exponent": -1},
+        {"width": 1},
+    ],
+)
+def test_parameters_out_of_range_are_refused(change):
+    with pytest.raises(BadParameter):
+        study.CondensationParams.parse(change)
