@@ -69,3 +69,10 @@ def test_what_cannot_be_measured_is_refused_in_one_line(model, data, kind, says)
         alone(instruments.training_psnr(), model, data)
     assert says in str(caught.value)
     assert caught.value.hint
+
+
+def test_what_differentiates_sample_by_sample_is_measured_of_attention():
+    case = next(c for c in small_networks() if c.name.startswith("attention"))
+    found = alone(instruments.training_noise_scale()[1], case.model, case.data, case.loss)
+    expected = instruments.noise_scale(case.model, case.loss, case.data).trace
+    torch.testing.assert_close(found, expected)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from chymist import instruments
+from chymist.instruments import Instrument
 from chymist.testing import check_instrument, small_networks
 from chymist.testing.networks import Attention, rectified, small
 
@@ -36,6 +37,11 @@ def directions_by_hand(case):
 
 def of_neurons(found):
     return torch.cat([found.amplitudes.sort()[0], found.effective[None]])
+
+
+def sorted_by_neuron(inner):
+    """Record what neurons have, entry by entry in rising order, which their own does not change."""
+    return Instrument(inner.name, lambda s: inner.measure(s).sort(1)[0], inner.dims)
 
 
 def groups_by_hand(case):
@@ -123,6 +129,15 @@ CONTRACTS = {
         }),
     "training_condensation": (instruments.training_condensation("0", "2", CLOSE), {
         "documented": instruments.training_condensation, "referee": groups_by_hand, "cases": DENSE,
+    }),
+    "training_amplitudes": (
+        sorted_by_neuron(instruments.training_amplitudes("0", "2")), {
+            "documented": instruments.training_amplitudes, "cases": DENSE,
+            "referee": lambda case: amplitudes_by_hand(case).sort()[0],
+        }),
+    "training_directions": (sorted_by_neuron(instruments.training_directions("0")), {
+        "documented": instruments.training_directions, "cases": DENSE,
+        "referee": lambda case: nn.functional.normalize(joined(case)).sort(0)[0],
     }),
     "training_rank": (instruments.training_rank("0"), {
         "documented": instruments.training_rank, "cases": DENSE,

@@ -351,3 +351,18 @@ def test_a_battery_on_chosen_networks_measures_those():
 
     check_instrument(counting, documented=instruments.lipschitz_upper, degree=0, cases=TRACED[:1])
     assert "Residual" not in seen
+
+
+def test_a_battery_of_a_chosen_network_refuses_turns_and_trains_it():
+    def only_relu(model, loss, data):
+        found = instruments.lipschitz_upper(model, data[0])
+        assert not isinstance(model[1], nn.Tanh)
+        return found
+
+    recorded = Instrument("bound", lambda s: torch.stack([  # the product of the norms, lane by lane
+        torch.linalg.matrix_norm(s.parameters[f"{n}.weight"], 2) for n in (0, 2)
+    ]).prod(0))  # fmt: skip
+    check_instrument(
+        only_relu, documented=instruments.lipschitz_upper, degree=0, cases=RECTIFIED,
+        network=rectified, recorded=recorded,
+    )  # fmt: skip

@@ -285,7 +285,8 @@ def _neurons(
     other = copy.deepcopy(case.model)
     if not isinstance(other, nn.Sequential) or len(other) != 3:
         return
-    inner, outer = other[0], other[2]
+    inner: Any = other[0]
+    outer: Any = other[2]
     order = torch.arange(len(inner.weight)).flip(0)
     with torch.no_grad():
         for parameter in inner.parameters():
