@@ -76,3 +76,17 @@ def test_what_differentiates_sample_by_sample_is_measured_of_attention():
     found = alone(instruments.training_noise_scale()[1], case.model, case.data, case.loss)
     expected = instruments.noise_scale(case.model, case.loss, case.data).trace
     torch.testing.assert_close(found, expected)
+
+
+class Overflowing(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).pow(2).exp()
+
+
+def test_a_network_that_overflows_is_refused_here_and_where_it_is_asked_for():
+    model, (x, y) = Overflowing(3, 3).double(), CASES["two layers, squared error"].data
+    with pytest.raises(CannotMeasure, match="not finite"):
+        alone(instruments.training_norms()[0], model, (1e6 * x, y))
+    elsewhere = instruments.held_out_psnr(1e6 * x, y)
+    with pytest.raises(CannotMeasure, match="not finite"):
+        alone(elsewhere, model, (0.1 * x, y))

@@ -106,10 +106,11 @@ def _snapshot(made: Passing, x: Any, y: Tensor, loss: Loss | None, seed: int) ->
         own = replace(made, parameters=parameters, x=inputs)
         return _rows(own, _raw(own))
 
-    def losses(prediction: Tensor) -> Tensor:
+    def losses_of(prediction: Tensor, goal: Tensor) -> Tensor:
         if loss is None:
             raise CannotMeasure("the instrument asks for the loss", "give it, too")
-        return checks.one_number(loss(prediction[0].reshape(len(y), *shape), y))[None]
+        goal = goal.reshape(-1, *y.shape[1:])
+        return checks.one_number(loss(prediction[0].reshape(len(goal), *shape), goal))[None]
 
     with torch.no_grad():
         out = _raw(made)
@@ -122,7 +123,8 @@ def _snapshot(made: Passing, x: Any, y: Tensor, loss: Loss | None, seed: int) ->
         place=place,
         x=x,
         y=y[:, None] if y.ndim == 1 else y,
-        losses=losses,
+        losses=lambda prediction: losses_of(prediction, y),
+        losses_of=losses_of,
         forward=forward,
         keys=lambda purpose: (Key("instruments", "alone", seed, purpose),),
     )

@@ -213,10 +213,14 @@ def training_noise_scale(name: str = "noise_scale") -> tuple[Instrument, Instrum
 
     Over all training samples, as `noise_scale`: `name`, and `name`_trace and
     `name`_squared_gradient, the two to average along a run with `averaged_noise_scale`. The three
-    share one measurement. The training's loss must be a mean over samples. Shapes: (lane,). Units:
-    samples; of the loss squared over the parameters' squared. Cost: two gradient evaluations and a
-    half over all samples. Memory: twice the activations. Error: as there; infinite where noise
-    dominates. Source: McCandlish et al. (2018), arXiv:1812.06162.
+    share one measurement. The training's loss may be a mean over samples or a sum: a sample's is
+    that of a batch which holds it alone. Shapes: (lane,). Units: samples; of the loss squared over
+    the parameters' squared. Cost: two gradient evaluations and a half over all samples. Memory:
+    twice the activations. Error: as there; infinite where noise dominates. Source: McCandlish et
+    al. (2018), arXiv:1812.06162.
+
+    Raises:
+        CannotMeasure: at the recording, if the loss is neither a mean nor a sum over samples.
 
     >>> [i.name for i in training_noise_scale()]
     ['noise_scale', 'noise_scale_trace', 'noise_scale_squared_gradient']

@@ -187,8 +187,9 @@ class Objective:
 def snapshot_objective(snapshot: Snapshot) -> Objective:
     """Make the training loss of a snapshot a function of its lanes' parameters.
 
-    The loss is over all training samples. Convolutions are differentiated one lane and one vector
-    at a time, dense networks all at once.
+    The loss is over all training samples, and what is measured follows it as it is: the curvature
+    of a sum over n samples is n times that of their mean. Convolutions are differentiated one lane
+    and one vector at a time, dense networks all at once.
     """
     piece = Piece(lambda parameters: snapshot.forward(parameters, snapshot.x), snapshot.losses)
     return Objective(

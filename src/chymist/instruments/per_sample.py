@@ -24,6 +24,7 @@ from chymist.instruments.calling import called
 from chymist.instruments.factors import Use, Watched
 from chymist.instruments.objective import Data, Loss, snapshot_objective
 from chymist.instruments.one_network import objective, sample_losses
+from chymist.instruments.reductions import snapshot_share
 from chymist.instruments.sample_parts import Held, Made, Outer, SamplePart
 from chymist.instruments.snapshot import Snapshot
 
@@ -181,14 +182,18 @@ def samples_of(model: nn.Module, loss: Loss, data: Data, **options: Any) -> PerS
 def snapshot_samples(snapshot: Snapshot) -> PerSample:
     """Take the gradients of single samples of every lane of a training.
 
-    The training's loss must be a mean over samples: sample i's slope is n times that of the loss.
+    Sample i's slope is n times that of a loss that is a mean over samples, and that of a sum.
+
+    Raises:
+        CannotMeasure: the training's loss is neither.
     """
     made = snapshot_objective(snapshot)
     samples = snapshot.x.shape[-2]
 
     def each(out: Tensor) -> Tensor:
         # Only its slopes are read; a lane's loss is shared out evenly among its samples.
-        return snapshot.losses(out)[:, None].expand(-1, samples)
+        share = snapshot_share(snapshot, out) / samples
+        return share * snapshot.losses(out)[:, None].expand(-1, samples)
 
     return _per_sample(made.parameters, snapshot.forward, snapshot.x, each, samples, -2)
 
