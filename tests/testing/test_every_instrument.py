@@ -45,7 +45,8 @@ WITHOUT = {
         "training_update_ratio", "update_ratio",
     ), MOMENTS),
     **dict.fromkeys((
-        "categorical", "gaussian", "monte_carlo_fisher", "random_direction", "training_slice",
+        "categorical", "gaussian", "monte_carlo_fisher", "random_direction", "training_density",
+        "training_slice",
     ), DRAWN),
     **dict.fromkeys((
         "effective_rank", "fourier_diagonal", "predicted_residuals", "softmax_saturation",

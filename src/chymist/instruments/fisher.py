@@ -35,7 +35,7 @@ def empirical_fisher(objective: Objective) -> Operator:
     Memory: a gradient's graph. Error: rounding.
 
     Raises:
-        CannotMeasure: per-sample losses are not known, as in a recorded training.
+        CannotMeasure: per-sample losses are not known.
 
     Of a line w x at w = 0 with targets 1, g_i = -x_i:
 
