@@ -240,6 +240,7 @@ class Group:
             x=self.x,
             y=self.y,
             losses=lambda prediction: self.losses(prediction, self.y),
+            losses_of=self.losses,
             forward=lambda parameters, x: self.twice(parameters, self.buffers, x),
             keys=self.keys,
             read_solver=read_solver,

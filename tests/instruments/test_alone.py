@@ -69,3 +69,24 @@ def test_what_cannot_be_measured_is_refused_in_one_line(model, data, kind, says)
         alone(instruments.training_psnr(), model, data)
     assert says in str(caught.value)
     assert caught.value.hint
+
+
+def test_what_differentiates_sample_by_sample_is_measured_of_attention():
+    case = next(c for c in small_networks() if c.name.startswith("attention"))
+    found = alone(instruments.training_noise_scale()[1], case.model, case.data, case.loss)
+    expected = instruments.noise_scale(case.model, case.loss, case.data).trace
+    torch.testing.assert_close(found, expected)
+
+
+class Overflowing(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).pow(2).exp()
+
+
+def test_a_network_that_overflows_is_refused_here_and_where_it_is_asked_for():
+    model, (x, y) = Overflowing(3, 3).double(), CASES["two layers, squared error"].data
+    with pytest.raises(CannotMeasure, match="not finite"):
+        alone(instruments.training_norms()[0], model, (1e6 * x, y))
+    elsewhere = instruments.held_out_psnr(1e6 * x, y)
+    with pytest.raises(CannotMeasure, match="not finite"):
+        alone(elsewhere, model, (0.1 * x, y))

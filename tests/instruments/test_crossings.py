@@ -197,3 +197,13 @@ def test_what_has_no_slope_is_refused_in_one_line(call, says):
         call()
     assert says in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_decay_ends_where_the_error_is_infinite_and_its_floor_is_a_number():
+    step = np.arange(8)
+    values = np.exp(-0.5 * step)
+    values[5] = np.inf
+    found = decay_rate(xr.DataArray(values, coords={"step": step}))
+    np.testing.assert_allclose(found, 0.5)
+    with pytest.raises(BadParameter, match="floor is inf"):
+        decay_rate(xr.DataArray(values, coords={"step": step}), floor=np.inf)

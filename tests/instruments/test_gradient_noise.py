@@ -50,6 +50,18 @@ def parts_of(index):
     return lambda found: [found.trace, found.squared_gradient][index]
 
 
+def ratio(case):
+    trace, squared = unbiased(case)
+    return float(trace / squared)
+
+
+def hill(values):
+    falling = values.sort(descending=True).values
+    return 5 / sum(float((falling[i] / falling[5]).log()) for i in range(5))
+
+
+CLEAR = [case for case in CASES.values() if unbiased(case)[1] > 0]
+"""Networks where the noise does not drown the gradient, so that the ratio is a number."""
 SCALE, TRACE, SQUARED = instruments.training_noise_scale()
 CONTRACTS = {
     "norms": (
@@ -66,6 +78,32 @@ CONTRACTS = {
     ),
     "covariance": (
         partial(instruments.gradient_covariance, k=3), {"referee": spectrum, "degree": 2},
+    ),
+    "sampler": (
+        lambda model, loss, data: instruments.sampler(model, loss, data)(data).squares()[0],
+        {
+            "referee": lambda case: rows(case).square().sum(1).sort().values, "degree": 2,
+            "read": lambda found: found.sort().values, "documented": instruments.sampler,
+        },
+    ),
+    "noise scale": (
+        instruments.noise_scale,
+        {"referee": ratio, "degree": 0, "cases": CLEAR},
+    ),
+    "critical batch": (
+        lambda *given: instruments.critical_batch(instruments.noise_scale(*given)),
+        {
+            "referee": lambda case: [max(1.0, ratio(case) / 2), 2 * ratio(case)],
+            "degree": 0, "documented": instruments.critical_batch, "cases": CLEAR,
+        },
+    ),
+    "tail of values": (
+        lambda *given: instruments.tail_index(instruments.gradient_norms(*given), 5),
+        {
+            "degree": 0, "documented": instruments.tail_index,
+            "referee": lambda case: hill(rows(case).norm(dim=1)),
+            "read": lambda found: found.alpha,
+        },
     ),
     "noise trace": (
         instruments.noise_scale,

@@ -54,8 +54,22 @@ def numbers(found):
     ]  # fmt: skip
 
 
-def test_alignment_keeps_the_contract():
-    check_instrument(instruments.noise_alignment, referee=alignment_of, degree=None, read=numbers)
+CONTRACTS = {
+    "alignment": (
+        instruments.noise_alignment,
+        {"referee": alignment_of, "degree": None, "read": numbers},
+    ),
+    "nonuniformity": (
+        instruments.nonuniformity,
+        {"referee": nonuniformity_of, "read": lambda found: [found.value, found.sharpness]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_alignment_keeps_the_contract(name):
+    measure, options = CONTRACTS[name]
+    check_instrument(measure, **options)
 
 
 @pytest.mark.parametrize(("place", "degree"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 1)])
@@ -65,14 +79,6 @@ def test_alignment_is_free_of_the_losss_scale(place, degree):
     tripled = lambda out, y: 3 * case.loss(out, y)  # noqa: E731
     again = numbers(instruments.noise_alignment(case.model, tripled, case.data))[place]
     torch.testing.assert_close(again, found * 3.0**degree)
-
-
-def test_nonuniformity_keeps_the_contract():
-    check_instrument(
-        instruments.nonuniformity,
-        referee=nonuniformity_of,
-        read=lambda found: [found.value, found.sharpness],
-    )
 
 
 def test_at_an_interpolating_minimum_curvature_is_the_hessians():

@@ -132,3 +132,19 @@ def test_states_that_do_not_fit_are_refused():
     refused("none of the model's", nn.Linear(1, 1), optimizer)
     optimizer.zero_grad()
     refused("no parameter has a gradient", model, optimizer)
+
+
+def test_lanes_move_as_each_network_by_itself():
+    draw = torch.Generator().manual_seed(0)
+    before, after = (
+        {"a": torch.randn(3, 4, 2, generator=draw), "b": torch.randn(3, 5, generator=draw)}
+        for _ in range(2)
+    )
+    found = instruments.stacked_update_ratio(before, after)
+    whole = instruments.relative_drift(before, after)
+    for lane in range(3):
+        own = [{n: t[lane] for n, t in state.items()} for state in (before, after)]
+        alone = update_ratio(*own)
+        assert all(torch.equal(found[n][lane], alone[n]) for n in alone)
+        one, two = (torch.cat([t.flatten() for t in state.values()]) for state in own)
+        torch.testing.assert_close(whole[lane], (two - one).norm() / one.norm())

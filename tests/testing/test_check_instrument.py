@@ -1,13 +1,16 @@
 """Every curvature instrument passes the battery, and each spoilt one is named by it."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chymist import instruments
-from chymist.instruments import Estimate, Instrument
-from chymist.testing import check_instrument
+from chymist.instruments import Estimate, Instrument, SolverState
+from chymist.testing import check_instrument, small_networks
 
 EIGENVALUES = 1e-5  # of iterations; what is computed directly is held to 1e-8
 
@@ -49,7 +52,107 @@ def share_below(model, loss, data, seed=0):
     return Estimate(value, error, found.products, found.gradients)
 
 
+def spectrum(make):
+    """Measure all eigenvalues of an operator, which do not tell the order of neurons."""
+
+    def measure(model, loss, data):
+        whole = instruments.dense(make(instruments.objective(model, loss, data)))[0]
+        return torch.linalg.eigvalsh(whole)
+
+    return measure
+
+
+def newton_of(case):
+    x, y = case.data
+    named = dict(case.model.named_parameters())
+    sizes = [p.numel() for p in named.values()]
+
+    def outputs(row):
+        parts = zip(named.items(), row.split(sizes), strict=True)
+        return functional_call(case.model, {n: r.view_as(p) for (n, p), r in parts}, (x,))
+
+    with sdpa_kernel(SDPBackend.MATH):
+        slopes = torch.autograd.functional.jacobian(outputs, case.row).flatten(0, 1)
+        out = outputs(case.row).detach()
+    bend = torch.autograd.functional.hessian(lambda z: case.loss(z, y), out)
+    return torch.linalg.eigvalsh(slopes.T @ bend.reshape(len(slopes), -1) @ slopes)
+
+
+def fisher_of(case):
+    x, y = case.data
+    rows = torch.stack(
+        [replace(case, data=(x[i : i + 1], y[i : i + 1])).gradient for i in range(len(x))]
+    )
+    return torch.linalg.eigvalsh(rows.T @ rows / len(rows))
+
+
+def diagonal(named):
+    """A preconditioner that any network has, and that turns with its neurons."""
+    return {n: 1 + p.detach().square() for n, p in named.items()}
+
+
+def by_weights(made):
+    return instruments.preconditioned(
+        instruments.hessian(made), made.rows(diagonal(made.parameters))
+    )
+
+
+def preconditioned_of(case):
+    root = (1 + case.row.square()).rsqrt()
+    return torch.linalg.eigvalsh(root[:, None] * case.hessian * root)
+
+
+def with_preconditioner(inner):
+    """Record as if the update rule had divided by `diagonal`."""
+
+    def measure(snapshot):
+        state = SolverState("diagonal", {}, {}, lambda: diagonal(snapshot.parameters))
+        return inner.measure(replace(snapshot, read_solver=lambda: state))
+
+    return Instrument(inner.name, measure, inner.dims, inner.coords)
+
+
 CONTRACTS = {
+    "hessian": (
+        spectrum(instruments.hessian),
+        {
+            "referee": lambda case: torch.linalg.eigvalsh(case.hessian),
+            "documented": instruments.hessian,
+        },
+    ),
+    "Gauss-Newton": (
+        spectrum(instruments.gauss_newton),
+        {"referee": newton_of, "documented": instruments.gauss_newton},
+    ),
+    "empirical Fisher": (
+        spectrum(instruments.empirical_fisher),
+        {"referee": fisher_of, "documented": instruments.empirical_fisher, "degree": 2},
+    ),
+    "preconditioned": (
+        spectrum(by_weights),
+        {"referee": preconditioned_of, "documented": instruments.preconditioned},
+    ),
+    "preconditioned sharpness": (
+        with_preconditioner(instruments.training_preconditioned_sharpness(2, tolerance=1e-8)),
+        {
+            "referee": lambda case: preconditioned_of(case).flip(0)[:2],
+            "documented": instruments.training_preconditioned_sharpness,
+            "tolerance": EIGENVALUES,
+            "cases": small_networks()[1:4],
+        },
+    ),
+    "eigenpairs": (
+        lambda model, loss, data: instruments.eigenpairs(
+            instruments.hessian(instruments.objective(model, loss, data)), 2, tolerance=1e-8
+        ),
+        {
+            "referee": top(2),
+            "documented": instruments.eigenpairs,
+            "tolerance": EIGENVALUES,
+            "read": lambda found: found.values[0],
+            "cases": small_networks()[1:4],
+        },
+    ),
     "sharpness": (
         partial(instruments.sharpness, tolerance=1e-8),
         {
@@ -116,6 +219,13 @@ CONTRACTS = {
             "read": lambda found: found.share,
             "tolerance": EIGENVALUES,
             "degree": 0,
+        },
+    ),
+    "loss": (
+        instruments.loss,
+        {
+            "referee": lambda case: case.value(case.row).detach(),
+            "documented": instruments.loss_slice,
         },
     ),
     "inertia": (
@@ -230,6 +340,18 @@ def blind_to_nan(whole, model, loss, data):
     return whole(model, loss, (data[0].nan_to_num(), data[1]))
 
 
+def blind_to_lost_weights(whole, model, loss, data):
+    with torch.no_grad():
+        lost = [(p, p.isnan()) for p in model.parameters()]
+        for p, there in lost:
+            p.masked_fill_(there, 0.0)
+        try:
+            return whole()
+        finally:
+            for p, there in lost:
+                p.masked_fill_(there, torch.nan)
+
+
 def in_words(whole, model, loss, data):
     try:
         return whole()
@@ -258,9 +380,20 @@ SPOILT = {
     "dropout in training mode: was measured": (in_eval_mode, {}),
     "batch norm in training mode: was measured": (in_eval_mode, {}),
     "a NaN in the inputs: was measured": (blind_to_nan, {}),
+    "a NaN in a parameter: was measured": (blind_to_lost_weights, {}),
     "should be one line with a hint": (in_words, {}),
     "an empty batch: ended in IndexError": (in_other_words, {}),
 }
+
+
+def test_what_reads_parameters_alone_is_asked_for_those_alone():
+    def size(model, loss, data):
+        return torch.cat([p.detach().flatten() for p in model.parameters()]).norm()
+
+    whole = {"referee": lambda case: case.row.norm(), "degree": 0}
+    found = failures(size, **whole, data=False)
+    assert found == ["a NaN in a parameter: was measured"]
+    assert len(failures(size, **whole)) == 6
 
 
 @pytest.mark.parametrize("said", SPOILT)

@@ -1,7 +1,5 @@
 """Instruments of frequency, the older ones too, keep the contract of instruments."""
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from chymist import instruments
 from chymist.bench import samples
 from chymist.instruments import alone, images, lines
 from chymist.testing import check_instrument, small_networks
-from chymist.testing.instruments import WORDS
 from chymist.testing.networks import small, two_layers
 
 NUMBERS = [case for case in small_networks() if "squared" in case.name]
@@ -207,15 +204,3 @@ def test_a_spoilt_recording_is_named_when_it_is_checked_alone(name):
     )  # fmt: skip
     with pytest.raises(AssertionError, match="a lane feels its neighbours"):
         check_instrument(neighbours, **{"degree": 0, **options})
-
-
-@pytest.mark.parametrize("name", [
-    "alone", "band_error", "choose_widths", "decay_rate", "degree_spectrum", "filter_error",
-    "first_crossing", "frequency_error", "graph_lowpass", "high_share", "low_passed", "nudft",
-    "principal_direction", "rate_slope", "residual_spectrum", "training_filter_error",
-    "training_frequency_error", "training_walsh", "walsh_degrees", "walsh_transform",
-])  # fmt: skip
-def test_every_docstring_says_what_is_measured_and_at_what_cost(name):
-    text = inspect.getdoc(getattr(instruments, name)).lower()
-    assert [word for word in WORDS if word not in text] == []
-    assert ">>>" in text

@@ -19,7 +19,7 @@ from chymist.instruments.condensation import (
 )
 from chymist.instruments.coordinates import CoordinateCheck, coordinate_check
 from chymist.instruments.crossings import RateSlope, decay_rate, first_crossing, rate_slope
-from chymist.instruments.density import Density, spectral_density
+from chymist.instruments.density import Density, spectral_density, training_density
 from chymist.instruments.directions import (
     Alignment,
     directional_curvature,
@@ -281,6 +281,7 @@ __all__ = [
     "training_alignment",
     "training_amplitudes",
     "training_condensation",
+    "training_density",
     "training_filter_error",
     "training_frequency_error",
     "training_directions",

@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from chymist.errors import BadParameter, CannotMeasure
+from chymist.instruments import checks
 from chymist.instruments.calling import called
 from chymist.instruments.one_network import fixed
 
@@ -58,14 +60,14 @@ def activity(model: nn.Module, x: Any, *, margin: float = 0.01) -> dict[str, Act
     modules and functional calls alike, with "#2" for a module's second call. A unit is a feature
     (sample, ..., unit), of a picture (sample, unit, ...) a channel.
 
-    Shapes: (unit,) a layer, float64. Unit: 1. Cost: one forward pass. Memory: that of the forward
-    pass. Error: none. Source: Lu, Shin, Su, Karniadakis (2019), arXiv:1903.06733, for dead ReLUs;
-    Glorot and Bengio (2010), AISTATS, for saturation.
+    Shapes: (unit,) a layer, float64. Unit: 1. Cost: three forward passes, two of them
+    checks. Memory: that of the forward pass. Error: none. Source: Lu, Shin, Su, Karniadakis (2019),
+    arXiv:1903.06733, for dead ReLUs; Glorot and Bengio (2010), AISTATS, for saturation.
 
     Raises:
         BadParameter: the margin is not between 0 and one half.
         CannotMeasure: there is no such layer; the inputs are not finite, or there are none.
-        MovingTarget: dropout or batch normalisation in training mode; call `model.eval()`.
+        MovingTarget: dropout or batch normalisation in training mode; a model that draws.
 
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
     >>> with torch.no_grad():
@@ -77,14 +79,18 @@ def activity(model: nn.Module, x: Any, *, margin: float = 0.01) -> dict[str, Act
     if not 0 < margin < 0.5:
         raise BadParameter(f"margin is {margin}", "it must lie between 0 and 0.5")
     samples = fixed(model, x)
+    checks.still_by_trial(
+        lambda: _outputs(model, x), checks.parts(x)[0],
+        "the outputs moved by up to {off:.6g} on the same inputs", "the model",
+    )  # fmt: skip
     watched = _Watched(margin, samples)
     hooks = []
     for name, module in model.named_modules():
         enter, leave = watched.around(name)
         hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     try:
-        with torch.no_grad(), watched:
-            called(model, {n: b.clone() for n, b in model.named_buffers()}, x)
+        with watched:
+            _outputs(model, x)
     finally:
         for hook in hooks:
             hook.remove()
@@ -93,6 +99,12 @@ def activity(model: nn.Module, x: Any, *, margin: float = 0.01) -> dict[str, Act
             f"{type(model).__name__} calls no ReLU, tanh or sigmoid", "others have no dead units"
         )
     return watched.found
+
+
+def _outputs(model: nn.Module, x: Any) -> list[Tensor]:
+    with torch.no_grad():
+        out = called(model, {n: b.clone() for n, b in model.named_buffers()}, x)
+    return [t for t in tree_leaves(out) if isinstance(t, Tensor)]
 
 
 class _Watched(TorchFunctionMode):

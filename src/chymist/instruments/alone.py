@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import xarray as xr
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure
@@ -60,24 +61,35 @@ def pair(data: Any) -> tuple[Any, Tensor]:
     return data[0], data[1]
 
 
-def outputs(made: Passing) -> Tensor:
+def outputs(made: Passing) -> Float[Tensor, "lane sample output"]:
     """Return the networks' outputs (lane, sample, output), with gradients where they are asked for.
 
     Raises:
         CannotMeasure: they are no tensor with a row of numbers a sample, or not finite.
     """
-    out = made.run(lambda _, tensor: tensor, listened={})
-    samples = len(next(iter(_tensors(made.x))))
-    if not isinstance(out, Tensor) or out.ndim < 2 or out.shape[1] != samples:
-        found = tuple(out.shape[1:]) if isinstance(out, Tensor) else type(out).__name__
-        raise CannotMeasure(
-            f"the model's output is {found}", f"a row of numbers for each of {samples} samples"
-        )
+    return _finite(_rows(made, _raw(made)))
+
+
+def _finite(out: Tensor) -> Tensor:
     if not bool(out.isfinite().all()):
         raise CannotMeasure(
             f"the output has {int((~out.isfinite()).sum())} of {out.numel()} values that are not "
             "finite",
             "the network overflows on these inputs, or is undefined there",
+        )
+    return out
+
+
+def _raw(made: Passing) -> Any:
+    return made.run(lambda _, tensor: tensor, listened={})
+
+
+def _rows(made: Passing, out: Any) -> Float[Tensor, "lane sample output"]:
+    samples = len(next(iter(_tensors(made.x))))
+    if not isinstance(out, Tensor) or out.ndim < 2 or out.shape[1] != samples:
+        found = tuple(out.shape[1:]) if isinstance(out, Tensor) else type(out).__name__
+        raise CannotMeasure(
+            f"the model's output is {found}", f"a row of numbers for each of {samples} samples"
         )
     return out.reshape(*out.shape[:2], -1)
 
@@ -90,23 +102,29 @@ def _snapshot(made: Passing, x: Any, y: Tensor, loss: Loss | None, seed: int) ->
         return torch.as_tensor(values, dtype=like.dtype, device=like.device)
 
     def forward(parameters: Mapping[str, Tensor], inputs: Any) -> Tensor:
-        return outputs(replace(made, parameters=parameters, x=inputs))
+        # Whether they are finite is no question that `torch.vmap` could answer.
+        own = replace(made, parameters=parameters, x=inputs)
+        return _rows(own, _raw(own))
 
-    def losses(prediction: Tensor) -> Tensor:
+    def losses_of(prediction: Tensor, goal: Tensor) -> Tensor:
         if loss is None:
             raise CannotMeasure("the instrument asks for the loss", "give it, too")
-        return checks.one_number(loss(prediction[0].reshape(len(y), *shape), y))[None]
+        goal = goal.reshape(-1, *y.shape[1:])
+        return checks.one_number(loss(prediction[0].reshape(len(goal), *shape), goal))[None]
 
     with torch.no_grad():
-        shape = made.run(lambda _, tensor: tensor, listened={}).shape[2:]
+        out = _raw(made)
+        _finite(_rows(made, out))
+        shape = out.shape[2:]
     return Snapshot(
         step=0,
         read=lambda: made.parameters,
-        predict=lambda inputs: forward(made.parameters, inputs).detach(),
+        predict=lambda inputs: outputs(replace(made, x=inputs)).detach(),
         place=place,
         x=x,
         y=y[:, None] if y.ndim == 1 else y,
-        losses=losses,
+        losses=lambda prediction: losses_of(prediction, y),
+        losses_of=losses_of,
         forward=forward,
         keys=lambda purpose: (Key("instruments", "alone", seed, purpose),),
     )

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter, CannotMeasure
+from chymist.instruments import checks
 from chymist.instruments.layer_outputs import stacked, stacked_layer
 from chymist.instruments.snapshot import Instrument, Snapshot
 
@@ -68,7 +69,8 @@ def neurons(model: nn.Module, layer: str, outgoing: str | None = None) -> Neuron
     Memory: the layer. Error: rounding. Source: Luo, Xu, Ma, Zhang (2021), arXiv:2007.07497.
 
     Raises:
-        CannotMeasure: there is no such layer, or `outgoing` does not take its outputs.
+        CannotMeasure: there is no such layer, or `outgoing` does not take its outputs; a weight is
+            not finite.
 
     >>> net = nn.Sequential(nn.Linear(1, 1), nn.Tanh(), nn.Linear(1, 1))
     >>> with torch.no_grad():
@@ -77,7 +79,10 @@ def neurons(model: nn.Module, layer: str, outgoing: str | None = None) -> Neuron
     >>> found.directions, found.amplitudes
     (tensor([[0.6000, 0.8000]], dtype=torch.float64), tensor([10.], dtype=torch.float64))
     """
-    return stacked_neurons(stacked(model), layer, outgoing).lane(0)
+    found = stacked_neurons(stacked(model), layer, outgoing).lane(0)
+    named = model.named_parameters(remove_duplicate=False)
+    checks.consistent({n: p for n, p in named if n.rpartition(".")[0] in (layer, outgoing)}, {})
+    return found
 
 
 def stacked_neurons(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from chymist.errors import BadParameter
 from chymist.instruments.matrices import curvature
-from chymist.instruments.objective import Data, Loss
+from chymist.instruments.objective import Data, Loss, snapshot_objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator
 from chymist.instruments.probes import one_key, signs
+from chymist.instruments.snapshot import Instrument, Snapshot
 from chymist.keys import Key
 
 
@@ -100,6 +101,59 @@ def spectral_density(
     ).lane(0)
 
 
+def training_density(
+    *,
+    matrix: str = "hessian",
+    probes: int = 4,
+    steps: int = 60,
+    points: int = 256,
+    width: float | None = None,
+    name: str = "density",
+) -> tuple[Instrument, Instrument]:
+    """Return two instruments: the spectral density of each lane along a training, and its grid.
+
+    They are called `name` and `name`_grid, and share one measurement: a lane's `name` at a point is
+    the density at the eigenvalue that `name`_grid has there. Of the training loss over all samples,
+    with probes by each lane's key; the rest is as of `spectral_density`. Shapes: (lane, point).
+    Units: of the inverse of the grid's, which is the loss over the parameters' squared. Cost: two
+    gradient evaluations for each of probes x steps products, and one more. Memory: probes x steps
+    vectors a lane. Error: over probes. A lane whose products are not finite is NaN. Source: as
+    there.
+
+    Raises:
+        BadParameter: fewer than two probes, a step or two points; a width that is not positive; at
+            the recording, an unknown matrix.
+
+    >>> [i.name for i in training_density()]
+    ['density', 'density_grid']
+    """
+    _allowed(probes, steps, points, width)
+
+    def measured(read: Callable[[Density], Tensor]) -> Callable[[Snapshot], Tensor]:
+        def measure(snapshot: Snapshot) -> Tensor:
+            step, kept = snapshot.memory.get(name, (-1, None))
+            if step != snapshot.step:
+                operator = curvature(snapshot_objective(snapshot), matrix)
+                found = estimated_density(
+                    operator, snapshot.keys(name),
+                    probes=probes, steps=steps, points=points, width=width,
+                )  # fmt: skip
+                kept = (found, operator)
+                snapshot.memory[name] = (snapshot.step, kept)
+            found, operator = cast("tuple[Density, Operator]", kept)
+            return operator.known(read(found))
+
+        return measure
+
+    what = f"of the spectrum of the {matrix}"
+    return (
+        Instrument(name, measured(lambda d: d.values), ("point",), long_name=f"density {what}"),
+        Instrument(
+            f"{name}_grid", measured(lambda d: d.grid), ("point",), long_name=f"grid {what}"
+        ),
+    )
+
+
 def estimated_density(
     operator: Operator,
     keys: Sequence[Key],
@@ -114,12 +168,7 @@ def estimated_density(
     Raises:
         BadParameter: fewer than two probes, a step or a point, or a width that is not positive.
     """
-    if probes < 2 or steps < 1 or points < 2:
-        raise BadParameter(
-            f"probes is {probes}, steps {steps} and points {points}", "at least 2, 1 and 2"
-        )
-    if width is not None and not width > 0:
-        raise BadParameter(f"width is {width}", "it must be positive")
+    _allowed(probes, steps, points, width)
     before = operator.counts
     nodes, weights = _quadrature(operator, signs(operator, keys, probes), steps)
     seen = weights > 0
@@ -140,6 +189,15 @@ def estimated_density(
         grid, bells.mean(1), bells.std(1) / math.sqrt(probes), sigma,
         operator.products - before[0], operator.gradients_since(before), nodes, weights,
     )  # fmt: skip
+
+
+def _allowed(probes: int, steps: int, points: int, width: float | None) -> None:
+    if probes < 2 or steps < 1 or points < 2:
+        raise BadParameter(
+            f"probes is {probes}, steps {steps} and points {points}", "at least 2, 1 and 2"
+        )
+    if width is not None and not width > 0:
+        raise BadParameter(f"width is {width}", "it must be positive")
 
 
 def _quadrature(operator: Operator, starts: Tensor, steps: int) -> tuple[Tensor, Tensor]:

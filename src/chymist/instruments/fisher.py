@@ -28,13 +28,14 @@ def empirical_fisher(objective: Objective) -> Operator:
     """Mean over samples of g_i g_i^T, g_i the gradient of sample i's own loss at its own target.
 
     Sample i's loss is the loss of a batch that holds it alone, and the mean is over all samples,
-    whatever the loss's own reduction. Unit: of the loss squared over the parameters' squared.
-    Positive semidefinite. It is neither the Fisher matrix nor an approximation of it far from the
-    optimum (Kunstner, Hennig, Balles, 2019, arXiv:1905.12558, the source of the definition). Cost:
-    two gradient evaluations a product. Error: rounding.
+    whatever the loss's own reduction. Shape: an operator on (lane, vector, parameter). Unit: of the
+    loss squared over the parameters' squared. Positive semidefinite. It is neither the Fisher
+    matrix nor an approximation of it far from the optimum (Kunstner, Hennig, Balles, 2019,
+    arXiv:1905.12558, the source of the definition). Cost: two gradient evaluations a product.
+    Memory: a gradient's graph. Error: rounding.
 
     Raises:
-        CannotMeasure: per-sample losses are not known, as in a recorded training.
+        CannotMeasure: per-sample losses are not known.
 
     Of a line w x at w = 0 with targets 1, g_i = -x_i:
 
@@ -91,8 +92,9 @@ def monte_carlo_fisher(
     g is the gradient of the loss of one sample at a target of `sampler` (`categorical` for
     cross-entropy, `gaussian` for half the squared error summed over outputs); targets are drawn
     once, from `key`. Its expectation is the true Fisher matrix, which equals `gauss_newton` for
-    these losses. One network only. Unit: of the loss squared over the parameters' squared. Cost:
-    two gradient evaluations a product, times draws. Error: a relative 1/sqrt(samples x draws).
+    these losses. One network only. Shape: an operator on (lane, vector, parameter). Unit: of the
+    loss squared over the parameters' squared. Cost: two gradient evaluations a product, times
+    draws. Memory: a gradient's graph, and the targets. Error: a relative 1/sqrt(samples x draws).
     Source: Martens (2020), JMLR 21, arXiv:1412.1193.
 
     Raises:

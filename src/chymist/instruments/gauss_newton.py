@@ -23,8 +23,9 @@ def gauss_newton(objective: Objective) -> Operator:
     outputs z, and equal to the Hessian for a linear network or a perfect fit. Normalised as the
     loss; unit as of the Hessian. Equal to the true Fisher matrix if the loss is the negative
     log-likelihood of an exponential family whose natural parameters are the outputs (cross-entropy;
-    half the squared error summed over outputs). Cost: two gradient evaluations a product. Error:
-    rounding. Source: Schraudolph (2002), Neural Computation 14.
+    half the squared error summed over outputs). Shape: an operator on (lane, vector, parameter).
+    Cost: two gradient evaluations a product. Memory: a gradient's graph. Error: rounding. Source:
+    Schraudolph (2002), Neural Computation 14.
 
     Raises:
         CannotMeasure: the outputs are no tensor; an operation has no second derivative.

@@ -19,8 +19,9 @@ def hessian(objective: Objective) -> Operator:
 
     L is normalised as the loss is (a mean over samples has the Hessian of the mean). Unit of the
     loss over the parameters' squared. Where the loss is piecewise linear its second derivative is
-    zero, and kinks are not seen. Cost: two gradient evaluations a product. Error: rounding. Source:
-    Pearlmutter (1994), Neural Computation 6.
+    zero, and kinks are not seen. Shape: an operator on (lane, vector, parameter). Cost: two
+    gradient evaluations a product. Memory: a gradient's graph. Error: rounding. Source: Pearlmutter
+    (1994), Neural Computation 6.
 
     Raises:
         CannotMeasure: an operation has no second derivative; a product is not finite.

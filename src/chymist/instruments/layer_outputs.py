@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chymist.errors import CannotMeasure, did_you_mean
+from chymist.instruments import checks
 from chymist.instruments.layers import call
 from chymist.instruments.one_network import fixed
 
@@ -37,12 +38,14 @@ def stacked(model: nn.Module) -> dict[str, Tensor]:
 def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."]:
     """Return what a layer puts out, at its last call; the first tensor, if there are several.
 
-    Cost: one forward pass, without gradients. The model is left as it was.
+    Shape: (sample, ...), as the layer's. Unit: the layer's. Cost: two forward passes, one of them a
+    check, without gradients. Memory: the features. Error: rounding. Source: none; the definition.
+    The model is left as it was.
 
     Raises:
         CannotMeasure: there is no such layer; it was not called; its output is no tensor with a row
             a sample; the inputs are not finite, or on another device.
-        MovingTarget: dropout or batch normalisation in training mode.
+        MovingTarget: dropout or batch normalisation in training mode; a model that draws.
 
     >>> line = nn.Sequential(nn.Linear(1, 3), nn.Tanh())
     >>> features(line, torch.ones(4, 1), "0").shape
@@ -58,15 +61,21 @@ def features(model: nn.Module, x: Any, layer: str) -> Float[Tensor, "sample ..."
         found.append(tensor)
         return tensor
 
-    buffers = {n: b.clone() for n, b in model.named_buffers()}
-    with torch.no_grad():
-        call(model, buffers, x, {layer: modules[layer]}, leave)
-    if not found:
-        raise CannotMeasure(
-            f"layer {layer} was not called, or puts out no real numbers",
-            "name one that the model calls",
-        )
-    out = found[-1]
+    def evaluate() -> list[Tensor]:
+        buffers = {n: b.clone() for n, b in model.named_buffers()}
+        with torch.no_grad():
+            call(model, buffers, x, {layer: modules[layer]}, leave)
+        if not found:
+            raise CannotMeasure(
+                f"layer {layer} was not called, or puts out no real numbers",
+                "name one that the model calls",
+            )
+        return [found[-1]]
+
+    (out,) = checks.still_by_trial(
+        evaluate, checks.parts(x)[0],
+        f"what layer {layer} puts out moved by up to {{off:.6g}} on the same inputs", "the model",
+    )  # fmt: skip
     if out.ndim < 2 or len(out) != samples:
         raise CannotMeasure(
             f"layer {layer} puts out {tuple(out.shape)} for {samples} samples",

@@ -50,14 +50,14 @@ def margin_norms(
     the parameters `start` by name. Biases count in the path norm alone. Rescaling the weights
     between ReLU layers changes none of them without `start` but `frobenius`, as long as it is
     uniform in a layer, and `path` under any. Shapes: numbers. Unit: 1, by homogeneity. `options` go
-    to `network`. Cost: five forward passes, and that of `layer_norms`. Memory: as there. Error:
+    to `of_tensor`. Cost: five forward passes, and that of `layer_norms`. Memory: as there. Error:
     rounding; convolutions' spectral norms are bounds. Source: Neyshabur, Bhojanapalli, Srebro
     (2018), arXiv:1707.09564; Jiang and others (2020), arXiv:1912.02178.
 
     Raises:
         BadParameter: the quantile is outside 0..1.
         CannotMeasure: a step of the forward pass is not known; `start` does not fit; see `margins`.
-        MovingTarget: see `network`.
+        MovingTarget: see `of_tensor`.
 
     >>> import torch
     >>> line = nn.Sequential(nn.Linear(1, 1, bias=False))

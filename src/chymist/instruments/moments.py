@@ -22,6 +22,7 @@ from chymist.instruments.passing import (
     template,
     training_lanes,
 )
+from chymist.instruments.reductions import own_share, snapshot_share
 from chymist.instruments.snapshot import Instrument, Snapshot
 
 
@@ -32,7 +33,7 @@ class Moments:
     `entering` is the mean square of a layer's first input (NaN where that is not of real numbers),
     `leaving` that of what it hands on, `mean` the mean of the latter. `backward` is the mean square
     of the gradient of one sample's loss by it: of a loss that is a mean over n samples, n times the
-    gradient. None without a loss.
+    gradient; of a sum, the gradient. None without a loss.
     """
 
     layers: tuple[str, ...]
@@ -77,10 +78,11 @@ def second_moments(
     """Second moments of activations and, given a loss, of gradients, for every layer of a network.
 
     Of layer l, mean over samples and entries of h_l^2, and of (n dL/dh_l)^2, n the number of
-    samples, L = loss(model(x), y) a mean over them. Rows are modules in the order in which they
-    finish, containers included: a branch of a residual block is the module that computes it, and
-    its `leaving` over the block's `entering` its share. `layers` picks by name or pattern, such as
-    "blocks.*.attention". A module's second call is a row of its own, "name#2".
+    samples, L = loss(model(x), y) a mean over them; where L is their sum, without the n. Rows are
+    modules in the order in which they finish, containers included: a branch of a residual block is
+    the module that computes it, and its `leaving` over the block's `entering` its share. `layers`
+    picks by name or pattern, such as "blocks.*.attention". A module's second call is a row of its
+    own, "name#2".
 
     Shapes: (layer,), float64. Unit: of the activations squared; backward of the loss over the
     activations, squared. Cost: three forward passes; with a loss five and one backward. Memory: one
@@ -92,7 +94,7 @@ def second_moments(
         BadParameter: a pattern matches no layer.
         MovingTarget: dropout or batch normalisation in training mode; a model that draws.
         CannotMeasure: a layer is not called, a tensor not finite, dtypes or devices mixed, the
-            batch empty, or the loss not one number.
+            batch empty, or the loss not one number, neither a mean nor a sum over samples.
 
     Twice the identity multiplies second moments by four on the way, and on the way back:
 
@@ -122,7 +124,9 @@ def second_moments(
             raise CannotMeasure(
                 f"the loss is {float(value.detach())}", "a measurement needs finite values"
             )
-        return value
+        # A graph is no part of the trial.
+        bare = tree.tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, own)
+        return own_share(loss, bare, goal, made.samples) * value
 
     return with_backward(made, found, losses).lane(0)
 
@@ -145,7 +149,8 @@ def training_moments(
     Raises:
         BadParameter: a pattern matches no layer.
         MovingTarget: dropout or batch normalisation in training mode.
-        CannotMeasure: at the recording, if a layer is not called, or the networks differ.
+        CannotMeasure: at the recording, if a layer is not called, the networks differ, or the loss
+            is neither a mean nor a sum over samples.
 
     >>> [i.name for i in training_moments(nn.Linear(1, 1))]
     ['moment_forward', 'moment_backward']
@@ -158,7 +163,9 @@ def training_moments(
             made = training_lanes(own, names, snapshot)
             found = forward_moments(made)
             made.seen(dict.fromkeys(found.layers))
-            kept = with_backward(made, found, snapshot.losses)
+            kept = with_backward(
+                made, found, lambda out: snapshot_share(snapshot, out) * snapshot.losses(out)
+            )
             snapshot.memory[name] = (snapshot.step, kept)
         return cast(Moments, kept)
 
@@ -201,9 +208,12 @@ def forward_moments(made: Passing) -> Moments:
 
 
 def with_backward(made: Passing, moments: Moments, losses: Any) -> Moments:
-    """Return moments with those of the gradients. Cost: two forward passes and one backward."""
+    """Return moments with those of the gradients. Cost: two forward passes and one backward.
+
+    The gradients of `losses` are taken as those of single samples' losses.
+    """
     slopes = made.gradients(losses)
-    back = [(made.samples * slopes[n].double()).square().flatten(1).mean(1) for n in moments.layers]
+    back = [slopes[n].double().square().flatten(1).mean(1) for n in moments.layers]
     return Moments(
         moments.layers, moments.entering, moments.leaving, moments.mean, torch.stack(back, dim=1)
     )

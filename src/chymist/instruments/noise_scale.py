@@ -139,8 +139,8 @@ def averaged_noise_scale(
     so that steps may be correlated over less than that; of all steps if there are fewer than twice
     as many.
 
-    Shapes: (*lane,). Unit of the value: samples. Cost: none. Error: the standard error given.
-    Source: McCandlish et al. (2018), arXiv:1812.06162, appendix A.
+    Shapes: (*lane,). Unit of the value: samples. Cost: none. Memory: the series in float64.
+    Error: the standard error given. Source: McCandlish et al. (2018), arXiv:1812.06162, appendix A.
 
     Raises:
         BadParameter: the shapes differ, or there are fewer than two blocks or two steps.
@@ -185,10 +185,10 @@ def two_batch_noise_scale(
     in data-parallel training, where one worker's gradient is of a small batch and the mean of all
     of a big one. Ratio of averages over steps: see `averaged_noise_scale`.
 
-    Shapes: (*lane,). Unit of the value: samples. Cost: none beside the gradients. Error: the
-    standard error given; biased where gradients were clipped before, and too small a noise where
-    batches are drawn without replacement and are not far smaller than the data. Source: McCandlish
-    et al. (2018), arXiv:1812.06162, appendix A.
+    Shapes: (*lane,). Unit of the value: samples. Cost: none beside the gradients. Memory: the
+    series in float64. Error: the standard error given; biased where gradients were clipped before,
+    and too small a noise where batches are drawn without replacement and are not far smaller than
+    the data. Source: McCandlish et al. (2018), arXiv:1812.06162, appendix A.
 
     Raises:
         BadParameter: not 1 <= small < big; the shapes differ; fewer than two steps.
@@ -213,10 +213,14 @@ def training_noise_scale(name: str = "noise_scale") -> tuple[Instrument, Instrum
 
     Over all training samples, as `noise_scale`: `name`, and `name`_trace and
     `name`_squared_gradient, the two to average along a run with `averaged_noise_scale`. The three
-    share one measurement. The training's loss must be a mean over samples. Shapes: (lane,). Units:
-    samples; of the loss squared over the parameters' squared. Cost: two gradient evaluations and a
-    half over all samples. Memory: twice the activations. Error: as there; infinite where noise
-    dominates. Source: McCandlish et al. (2018), arXiv:1812.06162.
+    share one measurement. The training's loss may be a mean over samples or a sum: a sample's is
+    that of a batch which holds it alone. Shapes: (lane,). Units: samples; of the loss squared over
+    the parameters' squared. Cost: two gradient evaluations and a half over all samples. Memory:
+    twice the activations. Error: as there; infinite where noise dominates. Source: McCandlish et
+    al. (2018), arXiv:1812.06162.
+
+    Raises:
+        CannotMeasure: at the recording, if the loss is neither a mean nor a sum over samples.
 
     >>> [i.name for i in training_noise_scale()]
     ['noise_scale', 'noise_scale_trace', 'noise_scale_squared_gradient']
@@ -250,8 +254,9 @@ def training_noise_scale(name: str = "noise_scale") -> tuple[Instrument, Instrum
 def critical_batch(scale: NoiseScale) -> tuple[float, float]:
     """Return batch sizes between which data are traded for time: half to twice the noise scale.
 
-    Below, a larger batch saves as many steps as it multiplies samples; above, it saves few. Source:
-    McCandlish et al. (2018), arXiv:1812.06162.
+    Below, a larger batch saves as many steps as it multiplies samples; above, it saves few. Shapes:
+    two numbers. Unit: samples. Cost and memory: none. Error: that of the scale; see `noise_scale`
+    for how far it predicts. Source: McCandlish et al. (2018), arXiv:1812.06162.
 
     >>> one = torch.tensor(1.0)
     >>> critical_batch(NoiseScale(200 * one, one, torch.zeros(2, 2)))

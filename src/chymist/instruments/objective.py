@@ -187,10 +187,23 @@ class Objective:
 def snapshot_objective(snapshot: Snapshot) -> Objective:
     """Make the training loss of a snapshot a function of its lanes' parameters.
 
-    The loss is over all training samples. Convolutions are differentiated one lane and one vector
-    at a time, dense networks all at once.
+    The loss is over all training samples, and what is measured follows it as it is: the curvature
+    of a sum over n samples is n times that of their mean. Convolutions are differentiated one lane
+    and one vector at a time, dense networks all at once.
     """
-    piece = Piece(lambda parameters: snapshot.forward(parameters, snapshot.x), snapshot.losses)
+
+    def each(out: Tensor) -> Tensor:
+        # Lanes share targets (sample, feature), or have their own (lane, sample, feature).
+        along = snapshot.y.ndim - 2
+        one = torch.vmap(
+            lambda o, goal: snapshot.losses_of(o[:, None], goal.unsqueeze(along)),
+            in_dims=(1, along), out_dims=1,
+        )  # fmt: skip
+        return torch.as_tensor(one(out, snapshot.y))
+
+    piece = Piece(
+        lambda parameters: snapshot.forward(parameters, snapshot.x), snapshot.losses, each=each
+    )
     return Objective(
         snapshot.parameters,
         (piece,),

@@ -32,11 +32,13 @@ def objective(
 ) -> Objective:
     """Make a model, a loss and data (x, y) a function of the model's parameters: one lane.
 
-    `loss(model(x), y)` is one number. Parameters with requires_grad False are constants; `only`
-    names others to keep (names or patterns such as "layers.0.*", as in `named_parameters`). With
-    `samples_at_once` the data are passed through so many at a time, which bounds the memory; the
-    loss must then be a mean over samples, which is checked. `dtype` computes in another precision,
-    on a copy. Cost: two forward passes of checks, and a few parts more with `samples_at_once`.
+    `loss(model(x), y)` is one number, and what is measured follows it as it is: the curvature of a
+    sum over n samples is n times that of their mean. Parameters with requires_grad False are
+    constants; `only` names others to keep (names or patterns such as "layers.0.*", as in
+    `named_parameters`). With `samples_at_once` the data are passed through so many at a time, which
+    bounds the memory; the loss must then be a mean over samples, which is checked. `dtype` computes
+    in another precision, on a copy. Cost: two forward passes of checks, and a few parts more with
+    `samples_at_once`.
 
     Raises:
         MovingTarget: the model or the loss draws random numbers, or keeps a state.

@@ -93,8 +93,8 @@ def preconditioned(operator: Operator, diagonal: Float[Tensor, "*lane parameter"
 
     What an adaptive method's stability depends on: for Adam P = (1 - beta1^t) (sqrt(v_hat) + eps),
     for RMSProp P = sqrt(v_hat) + eps, v_hat that of the step. `Objective.rows` makes a diagonal
-    from tensors by name. Cost: as of the operator. Error: rounding. Source: Cohen et al. (2022),
-    arXiv:2207.14484.
+    from tensors by name. Shape and unit: the operator's, over those of P. Cost: as of the operator.
+    Memory: P. Error: rounding. Source: Cohen et al. (2022), arXiv:2207.14484.
 
     Raises:
         CannotMeasure: P has another shape, or is not positive and finite everywhere.

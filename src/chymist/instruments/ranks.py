@@ -63,12 +63,12 @@ def feature_rank(
     """Effective rank of a layer's outputs, the matrix (sample, feature): see `effective_rank`.
 
     With `centred` the mean over samples is taken out first. Shape: a number, float64. Unit: 1.
-    Cost: one forward pass, one singular value decomposition. Memory: the features. Error: rounding.
-    Source: as there; of features Huh et al. (2023), arXiv:2103.10427.
+    Cost: two forward passes, one singular value decomposition. Memory: the features. Error:
+    rounding. Source: as there; of features Huh et al. (2023), arXiv:2103.10427.
 
     Raises:
         CannotMeasure: there is no such layer, or its output is no tensor; see `layers.features`.
-        MovingTarget: dropout or batch normalisation in training mode; call `model.eval()`.
+        MovingTarget: dropout or batch normalisation in training mode; a model that draws.
 
     >>> line = nn.Sequential(nn.Linear(1, 5), nn.Linear(5, 2))
     >>> _ = nn.init.zeros_(line[0].bias)

@@ -53,7 +53,9 @@ class Snapshot:
     instrument may call `place` at every step. `read` hands out the parameters: asking is what tells
     a training that an instrument needs them, and one that does not costs it no stop.
 
-    `forward` gives the outputs at other parameters, in a way that can be differentiated twice.
+    `losses` are the lanes' losses of predictions on the training targets, `losses_of` those on
+    other targets, of as many samples as both have. `forward` gives the outputs at other parameters,
+    in a way that can be differentiated twice.
     `read_solver` hands out the update rule's state after `step` updates.
     `keys` gives each lane's own key for a purpose: lanes of equal seed share one. `memory` is what
     instruments keep from one measurement of these lanes to the next, under their own names.
@@ -67,6 +69,7 @@ class Snapshot:
     y: Tensor
     losses: Callable[[Tensor], Tensor]
     forward: Callable[[Mapping[str, Tensor], Tensor], Tensor] = _outside_a_training
+    losses_of: Callable[[Tensor, Tensor], Tensor] = _outside_a_training
     keys: Callable[[str], Sequence[Key]] = _outside_a_training
     read_solver: Callable[[], SolverState] = _outside_a_training
     memory: dict[Any, Any] = field(default_factory=dict)

@@ -61,6 +61,8 @@ def check_instrument(
     read: Callable[[Any], Any] = values,
     documented: Callable[..., Any] | None = None,
     cases: Sequence[Small] | None = None,
+    network: Callable[[], nn.Module] = two_layers,
+    data: bool = True,
 ) -> None:
     """Hold an instrument `measure(model, loss, (x, y))` to the contract of instruments.
 
@@ -73,7 +75,8 @@ def check_instrument(
     - the loss times c multiplies them by c to the power `degree` (None: not so); the order of
       samples and of hidden neurons changes nothing; the same call gives the same;
     - that it changes neither parameters, gradients, buffers, modes nor PyTorch's generator;
-    - that a moving target, a NaN and an empty batch are refused in one line;
+    - that a moving target, a NaN in a parameter or in the inputs, and an empty batch are refused in
+      one line;
     - if `stochastic`, over seeds (`measure(..., seed=n)`, results with `value` and
       `standard_error`): the mean lies within 4 standard errors of the referee's, and the scatter is
       0.5 to 2 times what the results say. The order of neurons is then left out;
@@ -83,7 +86,9 @@ def check_instrument(
     An `Instrument` in place of `measure`, one that is made for trainings, is measured of each
     network alone (`instruments.alone`) and recorded. `documented` has the docstring, if `measure`
     has none. `cases` are the networks to measure in place of `small_networks()`, where an
-    instrument is not of all of them.
+    instrument is not of all of them; `network` likewise stands for `two_layers`, which is refused
+    its inputs, turned (if it is a chain of three) and trained. Without `data` an instrument reads
+    the parameters alone: of what is refused, only the NaN among those is its matter.
 
     Raises:
         AssertionError: lists every check that failed.
@@ -106,6 +111,8 @@ def check_instrument(
                 tolerance,
                 stochastic,
                 small_networks() if cases is None else cases,
+                network,
+                data,
             ),
         ]
     finally:
@@ -126,6 +133,8 @@ def _checked(
     tolerance: float,
     stochastic: bool,
     cases: Sequence[Small],
+    network: Callable[[], nn.Module],
+    data: bool,
 ) -> list[str]:
     failures: list[str] = []
     for case in cases:
@@ -135,13 +144,13 @@ def _checked(
             )]  # fmt: skip
         except ChymistError as error:
             failures.append(f"{case.name}: refused it: {error}")
-    failures += [*_refusals(measured)]
+    failures += [*_refusals(measured, network, data)]
     if stochastic:
         failures += [*_calibrated(measured.measure, referee)]
     elif not failures:
-        failures += [*_neurons(measured, tolerance)]
+        failures += [*_neurons(measured, tolerance, network)]
     if recorded is not None and not failures:
-        failures += [*_lanes(measured, recorded, tolerance, stochastic)]
+        failures += [*_lanes(measured, recorded, tolerance, stochastic, network)]
     return failures
 
 
@@ -183,7 +192,7 @@ def _numbers(
     if not np.array_equal(measured(case), found):
         yield "gives another number when called again"
     if referee is not None and not stochastic:
-        expected = np.asarray(torch.as_tensor(referee(case)), dtype=float)
+        expected = torch.as_tensor(referee(case), dtype=torch.float64).detach().numpy()
         yield from _differs("differs from the referee", found, expected, tolerance)
     if degree is not None:
         for factor in (0.25, 3.0):
@@ -230,7 +239,7 @@ def _same(now: dict[str, Any], before: dict[str, Any]) -> bool:
     return now.keys() == before.keys() and all(equal(now[n], before[n]) for n in now)
 
 
-def _refusals(measured: Measured) -> Iterator[str]:
+def _refusals(measured: Measured, network: Callable[[], nn.Module], data: bool) -> Iterator[str]:
     def moving(layer: nn.Module) -> Small:
         case = small("moving", lambda: nn.Sequential(nn.Linear(3, 3), layer, nn.Linear(3, 3)))
         case.model.train()
@@ -242,18 +251,21 @@ def _refusals(measured: Measured) -> Iterator[str]:
         def forward(self, x: Tensor) -> Tensor:
             return x + torch.rand_like(x)
 
-    whole = small("refused", two_layers)
+    whole, spoilt = small("refused", network), small("refused", network)
     x, y = whole.data
     wrong = x.clone()
     wrong[0, 0] = math.nan
+    with torch.no_grad():
+        next(spoilt.model.parameters()).view(-1)[0] = math.nan
     cases: tuple[tuple[str, Small, type[ChymistError], str], ...] = (
         ("dropout in training mode", moving(nn.Dropout()), MovingTarget, "model.eval()"),
         ("batch norm in training mode", moving(nn.BatchNorm1d(3)), MovingTarget, "model.eval()"),
         ("a model that draws random numbers", moving(Noisy()), MovingTarget, ""),
         ("a NaN in the inputs", replace(whole, data=(wrong, y)), CannotMeasure, "input"),
         ("an empty batch", replace(whole, data=(x[:0], y[:0])), CannotMeasure, "sample"),
+        ("a NaN in a parameter", spoilt, CannotMeasure, "parameter"),
     )
-    for what, case, kind, word in cases:
+    for what, case, kind, word in cases if data else cases[-1:]:
         try:
             measured(case)
         except kind as error:
@@ -266,14 +278,19 @@ def _refusals(measured: Measured) -> Iterator[str]:
             yield f"{what}: was measured"
 
 
-def _neurons(measured: Measured, tolerance: float) -> Iterator[str]:
-    case = small("neurons", two_layers)
+def _neurons(
+    measured: Measured, tolerance: float, network: Callable[[], nn.Module]
+) -> Iterator[str]:
+    case = small("neurons", network)
     other = copy.deepcopy(case.model)
-    inner, outer = other[0], other[2]  # type: ignore[index]
-    order = torch.arange(6).flip(0)
+    if not isinstance(other, nn.Sequential) or len(other) != 3:
+        return
+    inner: Any = other[0]
+    outer: Any = other[2]
+    order = torch.arange(len(inner.weight)).flip(0)
     with torch.no_grad():
-        inner.weight.copy_(inner.weight[order])
-        inner.bias.copy_(inner.bias[order])
+        for parameter in inner.parameters():
+            parameter.copy_(parameter[order])
         outer.weight.copy_(outer.weight[:, order])
     turned = replace(case, model=other)
     # Sums are taken in another order, and iterations take another way.
@@ -306,14 +323,18 @@ def _calibrated(
 
 
 def _lanes(
-    measured: Measured, recorded: Instrument, tolerance: float, stochastic: bool
+    measured: Measured,
+    recorded: Instrument,
+    tolerance: float,
+    stochastic: bool,
+    network: Callable[[], nn.Module],
 ) -> Iterator[str]:
-    case = small("lanes", two_layers)
+    case = small("lanes", network)
 
     def train(seeds: tuple[int, ...]) -> Any:
         bench = Bench("testing", "instruments", seeds, dtype=torch.float64)
         return bench.train(
-            bench.networks(two_layers),
+            bench.networks(network),
             GradientDescent(0.1),
             *(samples(d.numpy()) for d in case.data),
             steps=4,
@@ -331,7 +352,7 @@ def _lanes(
     if stochastic:
         return
     for lane in range(4):
-        model = two_layers().double()
+        model = network().double()
         model.load_state_dict({n: p[lane] for n, p in several.end.parameters.items()})
         alone = measured(replace(case, model=model, loss=half_squared_error))
         end = whole.isel(seed=lane, step=-1).values

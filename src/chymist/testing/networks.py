@@ -109,6 +109,16 @@ def two_layers() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 3))
 
 
+def rectified() -> nn.Sequential:
+    """Return a ReLU network 3-6-3 with biases."""
+    return nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 3))
+
+
+def homogeneous() -> nn.Sequential:
+    """Return a ReLU network 3-6-3 without biases: of twice the weights, four times the outputs."""
+    return nn.Sequential(nn.Linear(3, 6, bias=False), nn.ReLU(), nn.Linear(6, 3, bias=False))
+
+
 def convolutional() -> nn.Sequential:
     """Return a convolution over three numbers before a linear layer."""
     return nn.Sequential(
