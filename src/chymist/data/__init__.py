@@ -15,12 +15,16 @@ from chymist.data.images import (
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
+from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
+    "Letters",
     "area_average",
+    "english",
     "flat_sound",
     "flat_spectrum",
     "grey",
+    "letters",
     "load_image",
     "picture",
     "picture_or_sound",
@@ -31,5 +35,9 @@ __all__ = [
     "sound",
     "split_pixels",
     "strong_octaves",
+    "text",
+    "untagged",
+    "written",
+    "zipf_text",
     "zone_plate",
 ]
