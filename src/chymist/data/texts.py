@@ -68,7 +68,7 @@ def letters(content: bytes | Iterable[bytes], *, ends: bool = True) -> Letters:
     classes = np.full(0x110000, NOTHING, dtype=np.int32)
     known = np.zeros(0x110000, dtype=bool)
     texts, words = [], []
-    before = END
+    before, last = END, NEWLINE
     for codes in _codes([content] if isinstance(content, bytes) else content):
         fresh = np.zeros(0x110000, dtype=bool)
         fresh[codes] = True
@@ -77,8 +77,9 @@ def letters(content: bytes | Iterable[bytes], *, ends: bool = True) -> Letters:
         known |= fresh
         kinds = classes[codes]
         if ends:
-            blank = (codes[1:] == NEWLINE) & (codes[:-1] == NEWLINE)
-            kinds[1:][blank] = END
+            blank = (codes == NEWLINE) & (np.concatenate([[last], codes[:-1]]) == NEWLINE)
+            kinds[blank] = END
+            last = int(codes[-1]) if len(codes) else last
         else:
             kinds[kinds == END] = SPACE
         kinds = kinds[kinds != NOTHING]

@@ -126,7 +126,8 @@ def segmented_text(p: Any, run: xr.Dataset, given: xr.Dataset | None) -> Iterato
     whole = _letters(p, given)
     starts = np.unpackbits(run.cuts.values, count=len(whole.text)).astype(bool)
     yield from data.written(whole, starts)
-    yield "\n"
+    if whole.text[-1] >= 0:
+        yield "\n"
 
 
 def _letters(p: Any, given: xr.Dataset | None) -> Letters:
@@ -312,8 +313,10 @@ def _letter_bits(block: Letters) -> Any:
 
 
 def _measures(score: SegmentationScores) -> xr.DataArray:
+    """Name the scores; none is known where no word is known to begin within a piece."""
+    known = np.isfinite(score.boundary_recall)
     names = [name.replace("_", " ") for name in score._fields]
-    array = xr.DataArray(list(score), {"measure": names}, ("measure",))
+    array = xr.DataArray([s if known else np.nan for s in score], {"measure": names}, ("measure",))
     return _says(array, "against the known words")
 
 
