@@ -8,7 +8,7 @@ same experiment with parameters changed so that named claims must come out the o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,19 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Output:
+    """A file for other programs that `chymist export --outputs` writes of an experiment's data.
+
+    `write(p, data, given)` yields its text: of the parameters, the measured data and the user's
+    input, if any.
+    """
+
+    name: str
+    says: str
+    write: Callable[[Any, xr.Dataset, xr.Dataset | None], Iterator[str]]
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One measurement with its prediction, claims, figures and control.
 
@@ -67,7 +80,7 @@ class Experiment:
     measured before training (a kernel at step 0), nothing later. It is stored beside the data as
     `predicted_<name>`. An experiment that `reads` a variable uses the user's file (`bench.input`)
     when that has it; then only the experiments run whose variable the file has, so that a picture
-    and a sound go each to their own.
+    and a sound go each to their own. `outputs` are files that can be made of what was measured.
     """
 
     name: str
@@ -78,6 +91,7 @@ class Experiment:
     control: Control
     prediction: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
     reads: str = ""
+    outputs: tuple[Output, ...] = ()
 
     @property
     def exact(self) -> bool:

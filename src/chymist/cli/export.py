@@ -26,6 +26,7 @@ def export_(
     csv: Annotated[bool, Parameter(negative="")] = False,
     netcdf: Annotated[bool, Parameter(negative="")] = False,
     figures: str = "",
+    outputs: Annotated[bool, Parameter(negative="")] = False,
     output: Path | None = None,
     lab: Path | None = None,
 ) -> None:
@@ -41,6 +42,8 @@ def export_(
         The measured data as netCDF-4 files.
     figures
         Formats for the figures: svg, png, pdf, separated by commas.
+    outputs
+        The files that the study makes of what it found, such as a lexicon.
     output
         Folder to write to; by default export-ID here.
     lab
@@ -50,9 +53,15 @@ def export_(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"unknown figure format {name}", f"allowed: {', '.join(FORMATS)}")
-    if not (csv or netcdf or formats):
-        raise UsageError("nothing to export", "give --csv, --netcdf or --figures svg,png,pdf")
+    if not (csv or netcdf or formats or outputs):
+        raise UsageError(
+            "nothing to export", "give --csv, --netcdf, --outputs or --figures svg,png,pdf"
+        )
     found = Lab(lab).open(run).require_sealed()
+    writers = found.outputs if outputs else {}
+    if outputs and not writers:
+        slug = found.manifest["study"]["slug"]
+        raise UsageError(f"{slug} makes no files of what it finds", "give --csv or --netcdf")
     folder = output or Path(f"export-{found.id}")
     with refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +80,8 @@ def export_(
             place = branch.path.strip("/").replace("/", "-")
             for variable, array in branch.to_dataset().data_vars.items():
                 _write(folder / f"{place}-{variable}.csv", lambda to, a=array: _table(a, to))
+    for name, write in writers.items():
+        _write(folder / name, write)
     if formats:
         for name in found.specs:
             for kind in formats:

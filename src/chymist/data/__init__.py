@@ -35,8 +35,16 @@ from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.tables import table
+from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
+    "Letters",
+    "english",
+    "letters",
+    "text",
+    "untagged",
+    "written",
+    "zipf_text",
     "GRAPH_FILES",
     "NAMED_GRAPHS",
     "area_average",

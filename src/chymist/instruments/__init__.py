@@ -109,6 +109,7 @@ from chymist.instruments.projection import principal_direction, random_direction
 from chymist.instruments.quality import held_out_psnr, psnr, training_psnr
 from chymist.instruments.ranks import effective_rank, feature_rank, training_rank
 from chymist.instruments.saturation import Saturation, attention_saturation, softmax_saturation
+from chymist.instruments.segmentation import SegmentationScores, segmentation_scores
 from chymist.instruments.sharpness import sharpness, training_sharpness
 from chymist.instruments.similarity import (
     Similarity,
@@ -143,6 +144,8 @@ from chymist.instruments.walsh import (
 from chymist.instruments.weights import training_weights
 
 __all__ = [
+    "SegmentationScores",
+    "segmentation_scores",
     "Activity",
     "Alignment",
     "Barrier",

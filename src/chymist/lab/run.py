@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -207,6 +208,13 @@ class Run:
             return render(self.specs[name], format)
         except ValueError as error:
             raise DamagedRun(f"run {self.id}: figure {name} cannot be drawn: {error}") from error
+
+    @property
+    def outputs(self) -> dict[str, Callable[[Path], None]]:
+        """The files that the study makes of what it found: see `lab.outputs`."""
+        from chymist.lab.outputs import outputs
+
+        return outputs(self)
 
     @property
     def report(self) -> Path:
