@@ -6,7 +6,7 @@ import pytest
 
 import chymist
 from chymist import catalogue, memory
-from chymist.atlas.numbers import complexities
+from chymist.atlas.numbers import complexities, primes
 from chymist.cli import execute
 from chymist.compiling import SWITCH
 from chymist.data import integer_complexity
@@ -68,8 +68,8 @@ def test_what_is_counted_is_what_is_published(small):
 
 def test_better_sums_are_found_where_they_are():
     table = integer_complexity.complexity_table(21_200_000)
-    assert complexities._better_sums(table) == [(21080618, 6)]
-    assert complexities._best_product(table, 21080618) == table[21080618] == 51
+    assert primes._better_sums(table) == [(21080618, 6)]
+    assert primes._best_product(table, 21080618) == table[21080618] == 51
     assert table[21080617] == 54
     assert table[21080612] == 49
 
