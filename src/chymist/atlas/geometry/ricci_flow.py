@@ -77,6 +77,8 @@ nodes times the two chances of an edge.
         "graphs": 100, "nodes": 24, "block": 250, "p_in": 0.15, "p_out": (0.03, 0.06, 0.08, 0.1),
         "seeds": 20}},
     cost={"quick": 60, "paper": 2_000},
+    answers=("graphs", "structure"),
+    cover="blocks",
     input=Input("a graph: an edge list (source, target, and length or similarity), GraphML, GEXF "
                 "or GML", data.GRAPH_FILES, data.graph),
 )  # fmt: skip
