@@ -86,5 +86,7 @@ $f(p) = f(p - 1) + 1$ for every prime. But $353942783 = 6 + (1 + 2^2 3^2)(2 + 3^
         "cordwell2017algorithms", "he2023improved"),
     presets={"quick": {}, "paper": {"up_to": (520_000_000,)}},
     cost={"quick": 15, "paper": 120},
+    answers=("numbers",),
+    cover="around-the-prime",
     input=Input("a CSV whose first column holds whole numbers", (".csv",), data.whole_numbers),
 )  # fmt: skip

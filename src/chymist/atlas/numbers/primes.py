@@ -15,7 +15,7 @@ from chymist import data
 from chymist.atlas.numbers import integer_figures as draw
 from chymist.atlas.numbers.complexities import PRIME, about, formula_of, last, table, written
 from chymist.bench import Bench
-from chymist.claims import Certificate, Claim, exactly
+from chymist.claims import Certificate, Claim, Published, exactly
 from chymist.data.ones import Search
 from chymist.study import Control, Experiment, Figure
 from chymist.theory import integer_complexity as theory
@@ -161,7 +161,9 @@ GUY = Experiment(
     "353942783 by search; finds every number whose best sum beats $f(n - 1) + 1$.", follow_primes,
     prediction=known_exceptions, claims=(
         Claim("counterexample", "Guy's conjecture fails at the prime 353942783: $f(p) = f(p - 1)$.",
-              step, exactly(0), certificates=split),
+              step, exactly(0), certificates=split, published=(
+                  Published(0.0, "the prime 353942783, reported in 2008", "fuller2008program"),
+                  Published(0.0, "the same, first in a journal", "wang2013counterexample"),)),
         Claim("no-other-prime", "As far as the table goes no other prime breaks it.",
               unexpected, exactly(0), certificates=whole_table),
         Claim("sums-needed", "As far as the table goes no number but 353942783 and 516743639 "
