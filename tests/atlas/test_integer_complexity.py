@@ -1,20 +1,23 @@
 import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import chymist
 from chymist import catalogue, memory
-from chymist.atlas.numbers import complexities
+from chymist.atlas.numbers import complexities, primes
 from chymist.cli import execute
 from chymist.compiling import SWITCH
 from chymist.data import integer_complexity
 from chymist.data.ones import Search
 from chymist.lab import Lab
+from chymist.report import evidence
 from chymist.theory.integer_complexity import HOW_MANY, LEAST_WITH, largest_with
 
 SLUG = "integer-complexity"
+EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence" / f"{SLUG}.json"
 SMALL = ["--up-to", "100000", "--dense", "2048"]
 
 
@@ -68,8 +71,8 @@ def test_what_is_counted_is_what_is_published(small):
 
 def test_better_sums_are_found_where_they_are():
     table = integer_complexity.complexity_table(21_200_000)
-    assert complexities._better_sums(table) == [(21080618, 6)]
-    assert complexities._best_product(table, 21080618) == table[21080618] == 51
+    assert primes._better_sums(table) == [(21080618, 6)]
+    assert primes._best_product(table, 21080618) == table[21080618] == 51
     assert table[21080617] == 54
     assert table[21080612] == 49
 
@@ -144,6 +147,18 @@ def test_a_formula_with_another_value_is_no_certificate():
     assert complexities.holds(6, "(1+1)*(1+1+1)", 5)
     assert not complexities.holds(7, "(1+1)*(1+1+1)", 5)
     assert not complexities.holds(6, "(1+1)*(1+1+1)", 6)
+
+
+@pytest.mark.parametrize("preset", evidence.read(EVIDENCE)["presets"])
+def test_the_formulas_that_are_kept_as_evidence_hold(preset):
+    record = evidence.read(EVIDENCE)["presets"][preset]
+    kept = [
+        c for e in record["experiments"].values() for v in e["claims"] for c in v["certificates"]
+    ]
+    pattern = r"(\d+) = \S+, which is (\d+) ones"
+    found = [(m, c["shows"]) for c in kept if (m := re.fullmatch(pattern, c["says"]))]
+    assert {int(m[1]) for m, _ in found} == {complexities.PRIME - k for k in (0, 1, 6)}
+    assert all(complexities.holds(int(m[1]), formula, int(m[2])) for m, formula in found)
 
 
 @pytest.mark.evidence

@@ -1,13 +1,16 @@
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import chymist
+import chymist.api
+from chymist.catalogue import find
 from chymist.cli import execute
-from chymist.errors import BadInput, BadStudy, ChymistError
+from chymist.errors import BadInput, BadStudy, ChymistError, UsageError
 
 
 @pytest.fixture
@@ -215,3 +218,60 @@ def test_a_reader_whose_data_no_experiment_reads_is_named(lab, variant, wave):
 def test_every_error_names_what_to_do():
     for kind in (BadInput, BadStudy, ChymistError):
         assert str(kind("what", "do this")) == "what (do this)"
+
+
+SIGNAL = "".join(f"{x},{np.sin(x) + np.sin(3 * x)}\n" for x in np.linspace(0, 2 * np.pi, 65))
+INDEXED = "".join(f"{i + 1},{line.split(',')[1]}\n" for i, line in enumerate(SIGNAL.splitlines()))
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """The studies and files that runs were asked for; none is begun."""
+    asked = []
+
+    def run(study, *, data, **_):
+        asked.append((study, data))
+        raise UsageError("enough")
+
+    monkeypatch.setattr(chymist.api, "run", run)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("text", "study"),
+    [
+        (f"x,y\n{SIGNAL}", "frequency-principle"),
+        ("source,target\nann,bob\nbob,cid\ncid,ann\n", "ricci-flow"),
+        ("n\n719\n1439\n", "integer-complexity"),
+    ],
+)
+def test_a_file_runs_the_one_study_that_can_read_it(
+    tmp_path, monkeypatch, capsys, asked_for, text, study
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path("my.csv")
+    path.write_text(text)
+    execute(["run", "my.csv"])
+    assert capsys.readouterr().err.startswith(f"my.csv: running {study} on it\n")
+    execute(["run", study, "--data", "my.csv"])
+    assert asked_for == [(study, path), (study, path)]
+    assert find(study).input.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (INDEXED, "several studies can read my.csv (choose: chymist run frequency-principle --data "
+         "my.csv or chymist run integer-complexity --data my.csv)"),
+        ("1,2\n2,3\n3,1\n", "several studies can read my.csv (choose: chymist run "
+         "integer-complexity --data my.csv or chymist run ricci-flow --data my.csv)"),
+        ("a,b,c,d\n", "no study can read my.csv (to see why: chymist run frequency-principle "),
+    ],
+)  # fmt: skip
+def test_a_file_of_several_studies_or_none_is_asked_about(
+    tmp_path, monkeypatch, refused, asked_for, text, says
+):
+    monkeypatch.chdir(tmp_path)
+    Path("my.csv").write_text(text)
+    assert refused("run", "my.csv").startswith(says)
+    assert not asked_for

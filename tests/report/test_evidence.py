@@ -14,6 +14,7 @@ from chymist.report import evidence
 from chymist.report.gallery import pages
 from chymist.testing import check_story
 
+EXACT = Path(__file__).parents[1] / "studies" / "exact.py"
 STORY = """## Intuition
 
 {words}
@@ -252,3 +253,16 @@ def test_a_large_figure_becomes_a_picture_of_itself(figures):
     assert small.count("<image") == 1 and "data:image/png;base64," in small
     with pytest.raises(ValueError, match="more than 1500 bytes"):
         standalone(figures["heat"], 1500)
+
+
+def test_exact_claims_stand_on_the_page_with_their_certificates(lab):
+    assert execute(["evidence", str(EXACT), "--output", "here"]) == 0
+    page = pages([catalogue.find(str(EXACT))], Path("here"), Path("atlas"))["exact.md"]
+    page = page.replace("\xa0", " ")
+    assert "Without seeds, " in page and "What is marked exact has no seeds" in page
+    assert "where its interval lies" not in page
+    assert re.search(r"^\| `squares` \| last = 12 \| 0 \| exact \| exactly 0 \|.* ✓ supported \|$",
+                     page, re.M)  # fmt: skip
+    [line] = [line for line in page.splitlines() if line.startswith("- the first 12 odd")]
+    odd = " + ".join(str(n) for n in range(1, 24, 2))
+    assert line == f"- the first 12 odd numbers add up to 144; for `squares`: `{odd}`"

@@ -14,6 +14,9 @@ from chymist.cli.progress import progress
 from chymist.errors import BadInput, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chymist.catalogue import Entry
     from chymist.lab import Run
 
 
@@ -137,13 +140,20 @@ def _study_for(study: str, data: Path | None) -> tuple[str, Path | None]:
     if not path.is_file():
         raise BadInput(f"no file {study}", "give the path of a file that exists")
     if len(takers) > 1:
-        # What the file holds may decide where its name does not.
-        takers = [taker for taker in takers if _reads(taker.slug, path)] or takers
-    if len(takers) > 1:
-        lines = " or ".join(f"chymist run {t.slug} --data {study}" for t in takers)
-        raise UsageError(f"several studies take {study}", lines)
+        takers = _readers(takers, path)
     err().print(f"{study}: running {takers[0].slug} on it")
     return takers[0].slug, path
+
+
+def _readers(takers: Sequence[Entry], path: Path) -> list[Entry]:
+    """Return the one study that can read the file, where its name alone leaves several."""
+    able = [taker for taker in takers if _reads(taker.slug, path)]
+    if len(able) == 1:
+        return able
+    lines = " or ".join(f"chymist run {t.slug} --data {path}" for t in able or takers)
+    if able:
+        raise UsageError(f"several studies can read {path}", f"choose: {lines}")
+    raise BadInput(f"no study can read {path}", f"to see why: {lines}")
 
 
 def _reads(slug: str, path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chymist import catalogue
+from chymist.claims import Certificate
 from chymist.lab.manifest import describe
 from chymist.questions import QUESTIONS
 from chymist.report import evidence, formulas, numbers, view
@@ -48,6 +49,7 @@ class Found:
     summary: str
     lines: tuple[Line, ...]
     published: tuple[tuple[str, view.PublishedView], ...]
+    certificates: tuple[tuple[Certificate, tuple[str, ...]], ...]
     figures: Mapping[str, str]
     stale: tuple[str, ...]
 
@@ -72,6 +74,7 @@ def pages(studies: Sequence[Study], folder: Path, output: Path) -> dict[str, str
             cover=study.cover or study.experiments[0].figures[0].name,
             story=catalogue.story(study).strip(),
             questions=QUESTIONS,
+            kinds={claim.kind for e in study.experiments for claim in e.claims},
         )
         for study in studies
     }
@@ -106,6 +109,15 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
+def verbatim(text: str) -> str:
+    r"""Return a text whose signs mean nothing to Markdown.
+
+    >>> verbatim("6 = 2*3")
+    '6 = 2\\*3'
+    """
+    return re.sub(r"([\\`*_<>\[\]$])", r"\\\1", text)
+
+
 def anchor(heading: str) -> str:
     """Return the anchor under which a heading is found.
 
@@ -131,6 +143,7 @@ def _found(study: Study, folder: Path, output: Path) -> tuple[Found, ...]:
                 summary=view.summary(views),
                 lines=tuple(_lines(views)),
                 published=tuple((c.name, p) for e in views for c in e.claims for p in c.published),
+                certificates=tuple(_certificates(views)),
                 figures={
                     name: f"{beside}/{study.slug}/{preset}/{name}.svg" for name in record["figures"]
                 },
@@ -138,6 +151,17 @@ def _found(study: Study, folder: Path, output: Path) -> tuple[Found, ...]:
             )
         )
     return tuple(found)
+
+
+def _certificates(
+    views: Sequence[view.ExperimentView],
+) -> list[tuple[Certificate, tuple[str, ...]]]:
+    """Return what a reader can check, each once, with the claims that rest on it."""
+    found: dict[Certificate, list[str]] = {}
+    for claim in (c for experiment in views for c in experiment.claims):
+        for certificate in claim.certificates:
+            found.setdefault(certificate, []).append(claim.name)
+    return [(certificate, tuple(dict.fromkeys(names))) for certificate, names in found.items()]
 
 
 def _lines(views: Sequence[view.ExperimentView]) -> list[Line]:
@@ -183,6 +207,7 @@ def _environment() -> Environment:
         "anchor": anchor,
         "cell": cell,
         "plain": formulas.plain,
+        "verbatim": verbatim,
         "duration": numbers.duration,
     }
     return environment

@@ -15,7 +15,7 @@ from chymist.atlas.dynamics.dropout import DROPOUT
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
 from chymist.atlas.dynamics.staircase import SIZES, STAIRS
 from chymist.bibliography import references
-from chymist.claims import Claim, above, between
+from chymist.claims import Claim, Published, above, between
 from chymist.params import Field, Lane, Params
 from chymist.study import Control, Experiment, Figure, Study
 
@@ -65,7 +65,9 @@ def orientation(inputs, word, control, more=()):
         "each by its own clock, while the residual is still $-y$.", partial(initial_flow, inputs),
         prediction=initial_theory, claims=(
             Claim(f"multiplicity-{inputs}", "Neurons point along at most $p$ lines.",
-                  excess, between(0, 1.25)),
+                  excess, between(0, 1.25), published=(
+                      Published(1.0, "largest number of orientations, opposite ones counted as "
+                                "one, over the multiplicity", "zhou2022condensation"),)),
             Claim(f"critical-{inputs}", "All are near critical points of the potential $P$.",
                   stationarity, above(0.98)),
             *more,
@@ -121,4 +123,7 @@ $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
     presets={"quick": {}, "paper": {"seeds": 20, "clock": 5000, "steps": 100_000,
                                     "size_steps": 100_000, "dropout_steps": 100_000}},
     cost={"quick": 60, "paper": 600},
+    answers=("features", "activation", "initialisation", "implicit-bias", "batch-size",
+             "generalisation"),
+    cover="features",
 )  # fmt: skip

@@ -114,5 +114,7 @@ def dropout(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         run.directions, "step", colour="arm", colour_title="training", title="directions",
         x_title="updates",
     )  # fmt: skip
-    right = figures.statistic(run.test_error, title="test error", category="arm")
+    right = figures.statistic(
+        np.log10(run.test_error), title="log10 of the test error", category="arm",
+    )  # fmt: skip
     return alt.hconcat(left, right)

@@ -11,8 +11,11 @@ import numpy as np
 import xarray as xr
 
 from chymist import graphs
+from chymist.atlas.geometry import ricci_figures as draw
 from chymist.bench import Bench
+from chymist.claims import Claim, between
 from chymist.data import dumbbell, named_graph
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import graph_curvature as theory
 
 HALF = 0.5
@@ -73,3 +76,35 @@ def _pieces(k: int, neck: bool) -> tuple[graphs.Graph, int, np.ndarray]:
     last = int(np.flatnonzero((ends == (k - 1, k)).all(1))[0])
     same = (ends[:, 0] < k) == (ends[:, 1] < k)
     return graph, last, np.flatnonzero(same & ~np.isin(ends, (k - 1, k)).any(1))
+
+
+def slope_ratio(run: xr.Dataset) -> xr.DataArray:
+    """Late slope of ln(bridge / interior edge) over the predicted rate."""
+    return run.slope / run.predicted_slope
+
+
+def bridge_ratio(run: xr.Dataset) -> xr.DataArray:
+    """Last curvature of the bridge over the predicted one."""
+    return (run.bridge / run.predicted_bridge).isel(time=-1, drop=True)
+
+
+def factor_ratio(run: xr.Dataset) -> xr.DataArray:
+    """What an interior edge keeps in a late step (p = 1, step 1) over 1 - k / (2 (k - 1))."""
+    return run.factor / run.predicted_factor
+
+
+NECK = Experiment(
+    "neck", "Two complete graphs of k nodes and a bridge, from random lengths.", pinch,
+    prediction=rates, claims=(
+        Claim("pinch", "The bridge outgrows the interior at the predicted rate.",
+              slope_ratio, between(0.97, 1.03)),
+        Claim("bridge-curvature", "The bridge's curvature rises to a positive limit.",
+              bridge_ratio, between(0.97, 1.03)),
+        Claim("collapse", "With p = 1 interior edges shrink by the predicted factor a step.",
+              factor_ratio, between(0.97, 1.03)),
+    ),
+    figures=(Figure("neck", "Bridge over interior edge, and the bridge's curvature; dashed: "
+                    "theory; in the control there is no neck.", draw.neck),),
+    control=Control("A complete graph of 2k nodes has no neck.", {"neck": False},
+                    ("pinch", "bridge-curvature", "collapse")),
+)  # fmt: skip

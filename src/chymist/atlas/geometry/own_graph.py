@@ -11,8 +11,11 @@ import numpy as np
 import xarray as xr
 
 from chymist import graphs
+from chymist.atlas.geometry import ricci_figures as draw
 from chymist.bench import Bench
+from chymist.claims import Claim, above
 from chymist.data import karate_club, rewired
+from chymist.study import Control, Experiment, Figure
 
 
 def communities(p: Any, bench: Bench) -> xr.Dataset:
@@ -87,3 +90,23 @@ def _cut(
     cuts = graphs.modularity_cuts(graph, height)
     groups = graphs.groups_below(graph, height, cuts.threshold[cuts.best])
     return flow, groups, float(cuts.modularity[cuts.best])
+
+
+def beyond_chance(run: xr.Dataset) -> xr.DataArray:
+    """Modularity of the best cut of the graph less that of a random graph of its degrees."""
+    return run.quality.sel(of="graph", drop=True) - run.quality.sel(of="random", drop=True)
+
+
+OWN = Experiment(
+    "graph", "The communities of a graph, yours or the karate club, by cutting long edges.",
+    communities, claims=(
+        Claim("communities", "The cut is better than on random graphs of the same degrees.",
+              beyond_chance, above(0.1)),),
+    figures=(
+        Figure("curvature", "Curvature of the edges before and after the flow.", draw.histogram),
+        Figure("communities", "Modularity of the best cut, of the graph and of random ones.",
+               draw.quality)),
+    control=Control("A random graph of its degrees has none.", {"rewired": True},
+                    ("communities",)),
+    reads="ends",
+)  # fmt: skip

@@ -14,14 +14,14 @@ BINS = 30
 
 
 def values(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
-    """Measured curvature of each kind of edge as a dot, its closed form as a cross."""
+    """Measured curvature of each kind of edge as a dot, its closed form as a stroke."""
     rows = figures.table(value=run.highest.median("seed"), exact=run.predicted_highest)
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("kind:N", sort=None, title="graph, degrees of the ends"))
     title = "kappa / (1 - alpha)"
-    dots = base.mark_circle(size=70, opacity=0.6).encode(x=alt.X("value:Q", title=title))
-    crosses = base.mark_point(shape="cross", size=60, color=figures.INK).encode(x="exact:Q")
-    return alt.layer(dots, crosses).properties(width=360)
+    dots = base.mark_circle(size=90, opacity=0.5).encode(x=alt.X("value:Q", title=title))
+    strokes = base.mark_tick(size=16, thickness=1.5, color=figures.INK).encode(x="exact:Q")
+    return alt.layer(dots, strokes).properties(width=360)
 
 
 def idleness(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
@@ -35,13 +35,17 @@ def idleness(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
 
 def neck(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """ln(bridge / interior) and the bridge's curvature over time, theory dashed."""
+    # At first the bridge's curvature is near -2: beside that no limit could be told from 0.
+    late = run.sel(time=run.time >= 1)
     charts = [_ratio(run, "with a neck")]
     if control is not None:
         charts.append(_ratio(control, "without (control)", theory=False))
     words: dict[str, Any] = {"title": "curvature of the bridge", "x_title": "time"}
-    bridge = figures.measured(run.bridge, "time", colour="k", **words)
-    theory = figures.predicted(run.predicted_bridge, "time", detail="k", **words)
-    return alt.hconcat(alt.hconcat(*charts).resolve_scale(y="shared"), bridge + theory)
+    bridge = figures.measured(late.bridge, "time", colour="k", **words)
+    theory = figures.predicted(late.predicted_bridge, "time", detail="k", **words)
+    ratios = (chart.properties(width=190) for chart in charts)
+    last = (bridge + theory).properties(title="from time 1 on", width=230)
+    return alt.hconcat(alt.hconcat(*ratios).resolve_scale(y="shared"), last)
 
 
 def smoothing(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:

@@ -1,7 +1,6 @@
-"""Curvatures that have closed forms and bounds, as `ricci-flow` holds its solver to them.
+"""Curvature as a function of the idleness, and its bounds, on the random graphs of `ricci-flow`.
 
-A seed renames the nodes of named graphs, or draws random graphs. `p` is a cell of the study's
-parameters.
+A seed draws the graphs. `p` is a cell of the study's parameters.
 """
 
 from __future__ import annotations
@@ -12,60 +11,18 @@ import numpy as np
 import xarray as xr
 
 from chymist import graphs
+from chymist.atlas.geometry import ricci_figures as draw
+from chymist.atlas.geometry.closed_forms import digits
 from chymist.bench import Bench
-from chymist.data import NAMED_GRAPHS, named_graph, random_graph
+from chymist.claims import Claim, below
+from chymist.data import random_graph
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import graph_curvature as theory
 
 BOUNDS = ("balanced Forman", "few triangles", "small degrees")
 TINY = 1e-9
 """Difference of two slopes or values that counts as none."""
 PIECES = ("first interval", "last interval", "three lines")
-
-
-def named_curvatures(p: Any, bench: Bench) -> xr.Dataset:
-    """Measure kappa_alpha / (1 - alpha) on graphs with closed forms, nodes renamed by each seed.
-
-    Returns:
-        lowest, highest (kind, seed): of the edges of a kind, that is a graph and two degrees.
-    """
-    lowest, highest = [], []
-    for seed in bench.seeds:
-        found: dict[str, np.ndarray] = {}
-        for name in NAMED_GRAPHS:
-            graph = named_graph(name)
-            order = bench.key(seed, f"names of {name}").numpy().permutation(graph.nodes)
-            graph = graph.relabelled(order)
-            value = graphs.ollivier(graph, p.idleness).value / (1 - p.idleness)
-            degrees = np.sort(graph.degree[graph.ends], axis=1)
-            for low, high in np.unique(degrees, axis=0).tolist():
-                found[f"{name} {low}-{high}"] = value[(degrees == (low, high)).all(1)]
-        lowest.append([part.min() for part in found.values()])
-        highest.append([part.max() for part in found.values()])
-    dims = {"seed": list(bench.seeds), "kind": list(found)}
-    says = {"long_name": "kappa / (1 - alpha)", "units": "1"}
-    return xr.Dataset({
-        "lowest": (("seed", "kind"), lowest, says | {"long_name": "smallest kappa / (1 - alpha)"}),
-        "highest": (("seed", "kind"), highest, says | {"long_name": "largest kappa / (1 - alpha)"}),
-    }, dims)  # fmt: skip
-
-
-def closed_forms(p: Any, run: xr.Dataset) -> xr.Dataset:
-    """Return the curvature of Lin, Lu and Yau of each kind of edge."""
-    values = []
-    for kind in run.kind.values.tolist():
-        name, _, degrees = kind.partition(" ")
-        family, _, size = name.partition("-")
-        x, y = map(int, degrees.split("-"))
-        sized = {"complete": theory.complete, "cycle": theory.cycle,
-                 "hypercube": theory.hypercube, "rook": theory.rook}  # fmt: skip
-        # Tabulated: Cushing et al., The Graph Curvature Calculator, arXiv:1712.03033.
-        tabulated = {"icosahedron": 2 / 5, "dodecahedron": 0.0, "petersen": 0.0}
-        if family in tabulated:
-            values.append(tabulated[family])
-        else:
-            values.append(theory.tree(x, y) if family == "tree" else sized[family](int(size)))
-    exact = xr.DataArray(np.array(values), {"kind": run.kind}, ("kind",))
-    return xr.Dataset({"lowest": exact, "highest": exact})
 
 
 def random_curvatures(p: Any, bench: Bench) -> xr.Dataset:
@@ -77,7 +34,8 @@ def random_curvatures(p: Any, bench: Bench) -> xr.Dataset:
         lines| where these cross: both ends' and that through the point under their crossing; drift
         (seed): |kappa / (1 - alpha) - limit| from `from_threshold` thresholds on; violation (bound,
         seed): by how much a bound is broken; all the largest over edges. curvature (alpha, sample,
-        seed): kappa_alpha of some edges of the first graph.
+        seed): kappa_alpha of three edges of the first graph, whose larger degree is the
+        least, the median and the largest.
     """
     grid = np.linspace(0, 0.99, 34)
     bends, drifts, broken, shown = [], [], [], []
@@ -88,8 +46,9 @@ def random_curvatures(p: Any, bench: Bench) -> xr.Dataset:
         bends.append(np.max([f[0] for f in found], 0))
         drifts.append(np.max([f[1] for f in found]))
         broken.append(np.max([_violations(graph) for graph in drawn], 0))
-        first = drawn[0].edges // 2 + np.arange(3)
-        shown.append([graphs.ollivier(drawn[0], alpha).value[first] for alpha in grid])
+        order = np.argsort(drawn[0].degree[drawn[0].ends].max(1), kind="stable")
+        some = order[[0, len(order) // 2, -1]]
+        shown.append([graphs.ollivier(drawn[0], alpha).value[some] for alpha in grid])
     one = {"units": "1"}
     return xr.Dataset({
         "bend": (("seed", "piece"), bends, one | {"long_name": "largest departure from a line"}),
@@ -141,3 +100,34 @@ def _violations(graph: graphs.Graph) -> np.ndarray:
     above = start - graphs.triangles(graph) / np.maximum(x, y)
     under = -2 * np.maximum(0, 1 - 1 / x - 1 / y) - start
     return np.maximum(0, [below.max(), above.max(), under.max()])
+
+
+def bend_error(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the largest distance from a line on two intervals of alpha, and from three lines."""
+    return digits(run.bend)
+
+
+def drift_error(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the largest |kappa / (1 - alpha) - limit| for alpha from the threshold on."""
+    return digits(run.drift)
+
+
+def bound_error(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the largest amount by which one of three bounds is broken."""
+    return digits(run.violation)
+
+
+IDLENESS = Experiment(
+    "idleness", "Random graphs: kappa as a function of the idleness alpha, and bounds.",
+    random_curvatures, claims=(
+        Claim("three-pieces", "kappa is the least of three lines in alpha, the first up to "
+              "1/(lcm + 1) of the degrees, the last from 1/(max + 1) on.", bend_error, below(-9)),
+        Claim("constant", "kappa/(1 - alpha) is constant from the threshold 1/(max + 1) on.",
+              drift_error, below(-9)),
+        Claim("bounds", "Balanced Forman curvature, triangles and degrees bound it.",
+              bound_error, below(-9)),
+    ),
+    figures=(Figure("idleness", "kappa of three edges against the idleness.", draw.idleness),),
+    control=Control("From idleness 0 on the ratio is not constant.",
+                    {"from_threshold": 0.0}, ("constant",)),
+)  # fmt: skip
