@@ -22,7 +22,7 @@ Problem = Literal["digits", "random-labels", "chebyshev-3", "chebyshev-4", "cheb
 class EdgeParams(Params):
     """First the networks on digits, then the others."""
 
-    seeds: int = Field(5, ge=5, le=10_000, description="independent repetitions")
+    seeds: int = Field(8, ge=5, le=10_000, description="independent repetitions")
     problem: Problem = Field("digits", description=(
         "digits, or with labels drawn at random; or a Chebyshev polynomial on [-1, 1]"))
     points: int = Field(200, ge=4, le=1797, description="samples")
@@ -92,7 +92,7 @@ conserves $x^2 - y^2$ and ends at the sharpness $2\sqrt{(x^2-y^2)^2 + 4}$.
                   "momentum": (0.5, 0.9), "momentum_steps": 10_000, "adaptive_steps": 10_000,
                   "small_steps": 3000, "starts": 200, "seeds": 10},
     },
-    cost={"quick": 70, "paper": 40_000},
+    cost={"quick": 90, "paper": 40_000},
     input=Input("a table of features and targets: CSV with a header, targets in columns y..., or "
                 "NPZ with arrays x and y", (".csv", ".npz"), data.table),
 )  # fmt: skip
