@@ -15,6 +15,8 @@ from chymist.data.images import (
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
+from chymist.data.spheres import sphere
+from chymist.data.tables import table
 
 __all__ = [
     "area_average",
@@ -29,7 +31,9 @@ __all__ = [
     "power_law_noise",
     "signal",
     "sound",
+    "sphere",
     "split_pixels",
     "strong_octaves",
+    "table",
     "zone_plate",
 ]

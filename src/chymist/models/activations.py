@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat"]
+Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat", "erf"]
 
 
 def hat(x: Tensor) -> Tensor:
@@ -29,6 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "sin": torch.sin,
     "hat": hat,
+    "erf": torch.erf,
 }
 
 

@@ -18,7 +18,7 @@ OPERATIONS = (
     "cat", "copy",
     "add", "sub", "mul", "divide", "fill",
     "scale", "shift", "tanh", "relu", "sigmoid", "sin", "cos", "gelu", "gelu_tanh", "silu", "exp",
-    "abs", "square", "sqrt", "equals",
+    "erf", "abs", "square", "sqrt", "equals",
     "softmax", "layer_norm", "rms_norm",
     "sum_axis", "sum_all", "mean_all", "cross_entropy",
     "convolution", "max_pool", "average_pool",
@@ -32,7 +32,9 @@ _KEEP_NOTHING = {
     "convolution", "layer_norm", "rms_norm",
 }  # fmt: skip
 """Their gradient does not need the output: it may be overwritten."""
-_ELEMENTWISE = {"sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "abs", "square", *_BY_OUTPUT}
+_ELEMENTWISE = {
+    "sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "erf", "abs", "square", *_BY_OUTPUT,
+}  # fmt: skip
 """Their input's gradient may be written where their own is read."""
 _VECTOR = 16
 """Numbers in the kernel's widest vector."""

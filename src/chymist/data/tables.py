@@ -1,0 +1,127 @@
+"""Features and targets from a user's table: CSV with a header, or an NPZ archive of two arrays."""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy import ndarray
+
+from chymist.errors import BadInput
+
+FEWEST, MOST = 4, 20_000
+"""Rows of a table."""
+LARGEST = 256 * 2**20
+"""Most bytes of a file that is read."""
+BOUND = 1e100
+"""Largest absolute value; squares of what lies beyond leave the floating-point range."""
+
+
+def table(path: Path | str) -> xr.Dataset:
+    """Read `x` (sample, feature) and `y` (sample, output), in float64, as they stand in the file.
+
+    CSV: the first row names the columns; those whose name begins with y are targets, or the last
+    one if there are none; all others are features. NPZ: arrays x and y, samples first; of more
+    dimensions the rest are flattened, and y of whole numbers in one dimension, as class labels
+    are, gets a column for each class, 1 where it is the sample's.
+
+    Raises:
+        BadInput: no such file, over 256 MiB, no table, a cell that is not a finite number (its row
+            and column are named), a constant target, fewer than 4 rows or more than 20 000.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
+                           f"at most {LARGEST} are read; take fewer rows")  # fmt: skip
+        x, y, names = (_archive if path.suffix.lower() == ".npz" else _text)(path)
+    except FileNotFoundError:
+        raise BadInput(f"no file {path}", "check the path") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}",
+                       "give a readable file") from None  # fmt: skip
+    if not FEWEST <= len(x) <= MOST:
+        raise BadInput(f"{path.name} has {len(x)} rows", f"allowed: {FEWEST} to {MOST}")
+    _refuse_values(path, np.concatenate([x, y], axis=1), names)
+    if np.ptp(y) == 0:
+        raise BadInput(f"{path.name}: the target is constant ({y.flat[0]:g})",
+                       "give a target that varies")  # fmt: skip
+    data = xr.Dataset(
+        {"x": (("sample", "feature"), x), "y": (("sample", "output"), y)},
+        attrs={"name": path.stem, "rows": len(x)},
+    )
+    data["x"].attrs = {"long_name": f"features of {path.name}", "units": "1"}
+    data["y"].attrs = {"long_name": f"targets of {path.name}", "units": "1"}
+    return data
+
+
+def _text(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})",
+                       "save it as a CSV file in UTF-8") from None  # fmt: skip
+    except csv.Error as error:
+        raise BadInput(f"{path.name} is no CSV table: {error}", "save it as a CSV file") from None
+    if not lines:
+        raise BadInput(f"{path.name} is empty", "give a header and a row for each sample")
+    names = [name.strip() for name in lines[0][1]]
+    targets = [i for i, n in enumerate(names) if n.lower().startswith("y")] or [len(names) - 1]
+    features = [i for i in range(len(names)) if i not in targets]
+    if not features:
+        raise BadInput(f"{path.name} has no column of features",
+                       "name targets y..., and features otherwise")  # fmt: skip
+    rows = []
+    for number, cells in lines[1:]:
+        if len(cells) != len(names):
+            raise BadInput(f"{path.name}, row {number} has {len(cells)} cells",
+                           f"the header names {len(names)}")  # fmt: skip
+        rows.append([_number(path, number, n, c) for n, c in zip(names, cells, strict=True)])
+    values = np.array(rows).reshape(-1, len(names))
+    return values[:, features], values[:, targets], [names[i] for i in (*features, *targets)]
+
+
+def _number(path: Path, row: int, column: str, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
+        raise BadInput(f"{path.name}, row {row}, column {column}: {shown!r} is not a number",
+                       "only the first row may be words") from None  # fmt: skip
+
+
+def _archive(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in ("x", "y") if name in archive}
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        raise BadInput(f"{path.name} is no NPZ archive of numbers",
+                       "write it by numpy.savez(path, x=..., y=...)") from None  # fmt: skip
+    for name in ("x", "y"):
+        if name not in found or found[name].dtype.kind not in "fiub" or not found[name].ndim:
+            raise BadInput(f"{path.name} has no array {name} of numbers",
+                           "write it by numpy.savez(path, x=..., y=...)")  # fmt: skip
+    x, y = found["x"], found["y"]
+    if len(x) != len(y) or not len(x):
+        raise BadInput(f"{path.name}: x has {len(x)} samples and y {len(y)}",
+                       "give as many of both, samples first")  # fmt: skip
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        y = y[:, None] == np.unique(y)
+    x, y = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (x, y))
+    return x, y, [f"{n}[{i}]" for n, v in (("x", x), ("y", y)) for i in range(v.shape[1])]
+
+
+def _refuse_values(path: Path, values: ndarray[Any, Any], names: list[str]) -> None:
+    wrong = np.argwhere(~(np.abs(values) <= BOUND))
+    if len(wrong):
+        row, column = wrong[0]
+        value = values[row, column]
+        shown = f"{value:g}" if math.isfinite(value) else str(value)
+        raise BadInput(f"{path.name}, sample {row + 1}, column {names[column]}: {shown}",
+                       f"allowed: finite, from {-BOUND:g} to {BOUND:g}")  # fmt: skip
