@@ -12,6 +12,7 @@ FEW = {
     "image-memorisation": {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,
     },
+    "ntk-regime": {"steps": 16, "student_steps": 2, "thrown_steps": 2},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

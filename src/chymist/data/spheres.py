@@ -27,4 +27,5 @@ def sphere(
             f"{n}, {dimension}, {radius}"
         )
     points: ndarray[Any, Any] = rng.normal(size=(n, dimension))
-    return radius * points / np.linalg.norm(points, axis=1, keepdims=True)
+    found: ndarray[Any, Any] = radius * points / np.linalg.norm(points, axis=1, keepdims=True)
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,12 +27,14 @@ class TangentMLP(nn.Module):
         super().__init__()
         self.gain = gain
         self.activation = named_activation(activation)
+        self.sizes = sizes
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample output"]:
         """Map inputs to outputs."""
         first, *rest = self.layers
-        x = first(x) * (1 / math.sqrt(first.in_features))
-        for layer in rest:
-            x = layer(self.activation(x)) * (self.gain / math.sqrt(layer.in_features))
-        return x
+        features, *widths, _ = self.sizes
+        out: Tensor = first(x) * (1 / math.sqrt(features))
+        for layer, width in zip(rest, widths, strict=True):
+            out = layer(self.activation(out)) * (self.gain / math.sqrt(width))
+        return out

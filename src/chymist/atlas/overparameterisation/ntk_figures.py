@@ -82,3 +82,63 @@ def _panel(name: str, values: xr.DataArray, control: xr.DataArray | None) -> alt
             detail="activation:N",
         )
     return chart.properties(title=name, width=270, height=180)
+
+
+def layers(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Movement of each layer against width, the control beside it."""
+    words = LOGARITHMIC | {"title": "movement / size", "x_title": "neurons a layer"}
+    charts = [
+        figures.measured(
+            part.movement, "deep", colour="layer", points=True, **words
+        ).properties(title=name)
+        for name, part in (("tangent scaling", run), ("mean-field scaling (control)", control))
+        if part is not None
+    ]
+    return alt.hconcat(*charts)
+
+
+def alphas(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Movement and held-out error against alpha; linearised models dashed."""
+    words = LOGARITHMIC | {"x_title": "factor before the network"}
+    everywhere = run.predicted_test_error * xr.ones_like(run.alpha, dtype=float)
+    charts = [
+        figures.measured(found, "alpha", title=title, points=True, **words)
+        + figures.predicted(theory, "alpha", title=title, **words)
+        for found, theory, title in (
+            (run.movement, run.predicted_movement, "movement of the weights / size"),
+            (run.test_error, everywhere, "relative error on held-out points"),
+        )
+    ]
+    return alt.hconcat(*charts)
+
+
+def catapult(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Losses at the second step size of the widest and the narrowest networks, and the control."""
+    charts = []
+    for name, part in (("", run), (" (control)", control)):
+        if part is None:
+            continue
+        at = part.isel(throw=min(1, part.sizes["throw"] - 1))
+        at = at.isel(thrown=sorted({0, at.sizes["thrown"] - 1}))
+        words: dict[str, Any] = {
+            "scale": "log", "title": "half the mean squared error", "x_title": "updates",
+        }  # fmt: skip
+        highest = float(at.loss.max())
+        theory = at.predicted_loss.where(at.predicted_loss < highest)
+        chart = figures.measured(
+            at.loss, "step", colour="thrown", colour_title="neurons", **words
+        ) + figures.predicted(
+            theory.where(theory > float(at.loss.min())), "step", detail="thrown", **words
+        )
+        times = f"step {float(at['throw']):g} / largest eigenvalue{name}"
+        charts.append(chart.properties(title=times))
+    return alt.hconcat(*charts)
+
+
+def surprises(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """One dot a seed and activation."""
+    apart = ((run.wide_kernel - run.predicted_wide_kernel) ** 2).mean("pair")
+    apart = np.sqrt(apart / (run.standard_error**2).mean("pair"))
+    return figures.statistic(
+        apart, category="activation", title="deviation [standard errors]", low=0.5, high=1.5
+    )

@@ -73,9 +73,9 @@ def networks(
     return bench.networks(build, partial(models.normal_start, std=1.0), dtype=torch.float64)
 
 
-def step_size(x: np.ndarray, activation: str, rate: float) -> float:
+def step_size(x: np.ndarray, activation: str, rate: float, depth: int = 1) -> float:
     """Return a step for the sum of squares: `rate` over the limit's largest eigenvalue."""
-    return rate / float(np.linalg.eigvalsh(limit(x, x, activation))[-1])
+    return rate / float(np.linalg.eigvalsh(limit(x, x, activation, depth))[-1])
 
 
 def scale(scaling: str, width: int) -> float:
@@ -130,8 +130,8 @@ def _train(
     )  # fmt: skip
     last = training.end.measure(instruments.empirical_ntk, samples(x), tuple(named))
     before, after = start.parameters, training.end.parameters
-    inner, outer = list(before)[0], list(before)[-1]
-    moved = {
+    inner, *_, outer = before
+    moved: dict[Any, Any] = {
         name: start.named(relative_drift({layer: before[layer]}, after))
         for name, layer in (("first_weights", inner), ("output_weights", outer))
     }
