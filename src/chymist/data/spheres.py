@@ -17,7 +17,8 @@ def sphere(
     Raises:
         ValueError: n or the dimension is below 1, or the radius is not positive.
 
-    >>> points = sphere(5, 3, np.random.default_rng(0), radius=2.0)
+    >>> from chymist.keys import Key
+    >>> points = sphere(5, 3, Key("", "", 0, "points").numpy(), radius=2.0)
     >>> (points**2).sum(1).round(12).tolist()
     [4.0, 4.0, 4.0, 4.0, 4.0]
     """
