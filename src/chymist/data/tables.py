@@ -98,7 +98,7 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
 
 def _archive(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path) as archive:
             found = {name: archive[name] for name in ("x", "y") if name in archive}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
         raise BadInput(f"{path.name} is no NPZ archive of numbers",

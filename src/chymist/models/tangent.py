@@ -19,6 +19,7 @@ class TangentMLP(nn.Module):
     kernel have the limits of `theory.infinite_width`: variances gain^2, the first layer's 1. One
     step size serves all widths. Source: Jacot, Gabriel, Hongler (2018), arXiv:1806.07572.
 
+    >>> import torch
     >>> TangentMLP(3, 64, 64, 1, activation="relu", gain=2**0.5)(torch.zeros(5, 3)).shape
     torch.Size([5, 1])
     """
