@@ -18,6 +18,7 @@ FEW = {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,
     },
     "ricci-flow": {"steps": 1, "smoothing_steps": 20, "own_steps": 1},
+    "ntk-regime": {"steps": 16, "student_steps": 2, "thrown_steps": 2},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

@@ -34,6 +34,7 @@ from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
+from chymist.data.spheres import sphere
 from chymist.data.tables import table
 from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
@@ -75,6 +76,7 @@ __all__ = [
     "primes",
     "signal",
     "sound",
+    "sphere",
     "split_pixels",
     "standardised",
     "strong_octaves",

@@ -101,6 +101,7 @@ from chymist.instruments.objective import Objective
 from chymist.instruments.one_network import objective
 from chymist.instruments.operators import Operator, dense, preconditioned
 from chymist.instruments.outliers import Outliers, hessian_outliers, outliers
+from chymist.instruments.outputs import training_outputs
 from chymist.instruments.path_norms import barron_norm, path_norm, training_path_norm
 from chymist.instruments.per_sample import PerSample, Sampler, sampler
 from chymist.instruments.preconditioned_sharpness import training_preconditioned_sharpness
@@ -298,6 +299,7 @@ __all__ = [
     "training_moments",
     "training_noise_scale",
     "training_norms",
+    "training_outputs",
     "training_path_norm",
     "training_preconditioned_sharpness",
     "training_psnr",

@@ -16,6 +16,7 @@ from chymist.models.coordinate import (
 )
 from chymist.models.losses import dropout_error, frozen_residual, penalised_error, sobolev
 from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
+from chymist.models.tangent import TangentMLP
 from chymist.models.two_layer import (
     Contributions,
     TwoLayer,
@@ -34,6 +35,7 @@ __all__ = [
     "FourierFeatures",
     "MLP",
     "Siren",
+    "TangentMLP",
     "TwoLayer",
     "activation",
     "antisymmetric_start",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chymist.errors import BadParameter
 
-Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat", "xtanh", "x2tanh"]
+Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat", "xtanh", "x2tanh", "erf"]
 
 
 def hat(x: Tensor) -> Tensor:
@@ -51,6 +51,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hat": hat,
     "xtanh": xtanh,
     "x2tanh": x2tanh,
+    "erf": torch.erf,
 }
 
 

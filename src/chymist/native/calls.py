@@ -59,7 +59,8 @@ _ALSO = {
     "ne", "__eq__": "eq", "__ne__": "ne", "__rmul__": "mul", "__radd__": "add",
 }  # fmt: skip
 _UNARY = (
-    "tanh", "relu", "sigmoid", "sin", "cos", "silu", "exp", "abs", "square", "sqrt",
+    "tanh", "relu", "sigmoid", "sin", "cos", "silu", "exp", "erf", "abs",
+    "square", "sqrt",
 )  # fmt: skip
 _VIEWS = {
     "reshape", "view", "flatten", "unflatten", "transpose", "permute", "chunk", "split", "unbind",

@@ -17,6 +17,7 @@
     } while (0)
 
 #define ROOT_HALF ((REAL)0.70710678118654752440)
+#define TWO_BY_ROOT_PI ((REAL)1.12837916709551257390)
 #define NORMAL ((REAL)0.39894228040143267794)
 /* The tanh form of gelu: x/2 (1 + tanh(A (x + B x^3))). */
 #define GELU_A ((REAL)0.79788456080286535588)
@@ -40,6 +41,7 @@ static void unary(const At *it) {
         break;
     case SILU: EACH(a[i] / (1 + F(exp)(-a[i]))); break;
     case EXP: EACH(F(exp)(a[i])); break;
+    case ERF: EACH(F(erf)(a[i])); break;
     case ABS: EACH(F(fabs)(a[i])); break;
     case SQUARE: EACH(a[i] * a[i]); break;
     case SQRT: EACH(F(sqrt)(a[i])); break;
@@ -79,6 +81,7 @@ static void unary_back(const At *it) {
         }
         break;
     case EXP: BACK(d[i] * out[i]); break;
+    case ERF: BACK(d[i] * TWO_BY_ROOT_PI * F(exp)(-a[i] * a[i])); break;
     case ABS: BACK(a[i] > 0 ? d[i] : a[i] < 0 ? -d[i] : (REAL)0); break;
     case SQUARE: BACK(2 * a[i] * d[i]); break;
     }

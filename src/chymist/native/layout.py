@@ -27,7 +27,7 @@ _BY_OUTPUT = {"tanh", "relu", "sigmoid", "sqrt", "scale", "shift", "softmax"}
 """Their gradient needs the output at most: they may lie where their input lay."""
 _KEEP_NOTHING = {
     "linear", "matmul", "each_product", "cat", "copy", "add", "sub", "mul", "fill", "scale",
-    "shift", "sin", "cos", "gelu", "gelu_tanh", "silu", "abs", "square", "convolution",
+    "shift", "sin", "cos", "gelu", "gelu_tanh", "silu", "erf", "abs", "square", "convolution",
     "layer_norm", "rms_norm", "sum_axis",
 }  # fmt: skip
 """Their gradient does not need the output: it may be overwritten."""
@@ -36,7 +36,9 @@ _FORGET_INPUTS = {
     *_BY_OUTPUT,
 }  # fmt: skip
 """Their gradient does not need what they are of."""
-_ELEMENTWISE = {"sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "abs", "square", *_BY_OUTPUT}
+_ELEMENTWISE = {
+    "sin", "cos", "gelu", "gelu_tanh", "silu", "exp", "erf", "abs", "square", *_BY_OUTPUT,
+}  # fmt: skip
 """Their input's gradient may be written where their own is read."""
 _NORMS = {"layer_norm", "rms_norm"}
 """What they note of every row in the forward half they read in the backward half."""

@@ -1,0 +1,1 @@
+"""Networks with more weights than data: one study a file."""

@@ -1,0 +1,23 @@
+"""The outputs along a training."""
+
+from __future__ import annotations
+
+from chymist.instruments.snapshot import Instrument
+
+
+def training_outputs(samples: int, output: int = 0, name: str = "output") -> Instrument:
+    """One output of every lane on its training inputs, of which there are so many.
+
+    Shape: (lane, sample). Unit: 1, that of the targets. Cost: nothing in full batch, where the
+    training's own forward pass is used, else one forward pass. Error: none.
+
+    >>> training_outputs(3).dims
+    ('sample',)
+    """
+    return Instrument(
+        name,
+        lambda snapshot: snapshot.prediction[..., output],
+        dims=("sample",),
+        coords={"sample": list(range(samples))},
+        long_name="output on the training inputs",
+    )
