@@ -30,6 +30,7 @@ from chymist.data.integer_complexity import (
 from chymist.data.numbers import whole_numbers, whole_ranges
 from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
+from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
@@ -61,6 +62,7 @@ __all__ = [
     "primes",
     "signal",
     "sound",
+    "source_or_matrix",
     "split_pixels",
     "strong_octaves",
     "whole_numbers",
