@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from scipy.fft import dstn, idstn
 
 from chymist import data, instruments, models, solvers
 from chymist.atlas.frequency.contrast import box_network
@@ -129,7 +130,10 @@ def _source(p: Any, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
     """Return f on the inner points of the fine grid and of the coarse one."""
     if bench.input is not None:
         given = bench.input.source.values
-        return data.area_average(given, p.grid - 1), data.area_average(given, p.coarse - 1)
+        own = [data.area_average(given, n - 1) for n in (p.grid, p.coarse)]
+        if p.source == "high":
+            own = [_without_low(f, p.grid // 8) for f in own]
+        return own[0], own[1]
     if p.source == "high":
         n = p.grid // 8
         waves = ((n, n, 1.0), (n, n + 4, 0.5), (n + 4, n, 0.25))
@@ -144,6 +148,14 @@ def _source(p: Any, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
         ]
         sides.append(np.sum(terms, 0))
     return sides[0], sides[1]
+
+
+def _without_low(f: np.ndarray, first: int) -> np.ndarray:
+    """Keep the modes from `first` up to twice that in each direction."""
+    mode = np.arange(1, len(f) + 1)
+    kept = (mode >= first) & (mode <= 2 * first)
+    high: np.ndarray = idstn(dstn(f, type=1) * np.outer(kept, kept), type=1)
+    return high
 
 
 def _points(n: int) -> np.ndarray:

@@ -48,7 +48,8 @@ class ContrastParams(Params):
                         examples=["30-100-300-1000"],
                         description="updates after which networks hand over")  # fmt: skip
     source: Literal["low", "high"] = Field("low", description=(
-        "modes (1, 1), (2, 1) and a little of (16, 16); or three from an eighth of the grid on"))
+        "modes (1, 1), (2, 1) and a little of (16, 16); or three from an eighth of the grid on; of "
+        "your source all, or the band from there"))
     square_layers: str = Field("64-64", pattern=LAYERS, examples=["64-64"],
                                description="neurons of the hidden layers there")  # fmt: skip
     square_gain: float = Field(1.5, gt=0, le=100, description="its first weights")
@@ -79,7 +80,8 @@ LINE = Experiment(
     "eigenvector of $D^{-1}A$.", on_line, prediction=line_theory, claims=(
         Claim("line-factors", "Each mode is multiplied by its factor.", deviation, below(-6)),
     ),
-    figures=(Figure("line-factors", "Factor of a sweep by mode; dashed, the theory.",
+    figures=(Figure("line-factors", "Factor of a sweep by mode; dashed, the theory, alone where "
+                    "ten sweeps leave only rounding.",
                     draw.factors),),
     control=Control("Sines are no eigenvectors of Gauss-Seidel sweeps, one point after another.",
                     {"sweeper": "gauss-seidel"}, ("line-factors",)),
@@ -168,7 +170,7 @@ HYBRID = Experiment(
         Claim("network-alone", "The network alone does not get there.", network_left, above(0)),
         Claim("one-best", "Too short a training costs more, and too long a one.",
               penalty, above(0)),
-        Claim("crossover", "On grids coarser than the one used it would pay already.",
+        Claim("crossover", "It starts to pay on a coarser grid than the one used.",
               crossover, between(0, 1)),
         Claim("multigrid-wins", "Multigrid costs fewer operations than the best hybrid.",
               behind_multigrid, above(0)),
@@ -208,9 +210,9 @@ $|\sum_k e_k \rho_k^t \phi_k| < \varepsilon$ everywhere.
            "the machine.",
     references=references("xu2020frequency", "zhang2024blending", "trottenberg2001multigrid",
                           "weinan2018deep"),
-    presets={"quick": {}, "paper": {"seeds": 10, "points": 128, "modes": 24, "updates": 40_000,
-                                    "layers": "512-512-256", "gain": 8.0, "lr": 5e-4,
-                                    "grid": 512, "switch": "30-100-300-1000-3000"}},
+    presets={"quick": {}, "paper": {"seeds": 10, "points": 128, "modes": 16, "updates": 12_000,
+                                    "layers": "256-256", "gain": 6.0, "grid": 512,
+                                    "switch": "30-100-300-1000-3000"}},
     cost={"quick": 40, "paper": 3000},
     answers=("order", "loss", "solvers", "cost", "remedy"), cover="hybrid-work",
     input=Input("a source on a square (a picture's grey values, or f in .npz), or a symmetric "
