@@ -41,10 +41,10 @@ def check_study(
     each controlled claim when treatment and control change places; that every dimension has a
     coordinate and every prediction is finite; that two seeds measure by themselves what they do
     among all, and that what has no seeds comes out the same again, but for what a clock measured,
-    on which no verdict may depend; that figures and report render
-    and stay small, figures also where the control has other seeds; and that the time is within
-    `patience` times the stated cost (machines differ). A verdict other than supported is no
-    failure: it is a result. `options` go to the run (threads, seeds, ...).
+    on which no verdict may depend; that figures and report render and stay small, figures also
+    where the control has other seeds; and that the time is within `patience` times the stated cost
+    (machines differ). A verdict other than supported is no failure: it is a result. `options` go to
+    the run (threads, seeds, ...).
 
     Raises:
         AssertionError: lists every check that failed.
