@@ -48,12 +48,28 @@ def test_the_battery_passes_a_sound_study(tiny, tmp_path):
             'return figures.statistic(xr.concat([run["mean"], control["mean"]], "arm")[0]',
             "figure means fails where the control has other seeds",
         ),
+        (
+            '"units": "1"}',
+            '"units": "1", "clock": "wall"}',
+            "claim located depends on a clock: mean",
+        ),
     ],
 )
 def test_the_battery_names_what_is_wrong(variant, tmp_path, old, new, failure):
     study = catalogue.find(str(variant(old, new)))
     with pytest.raises(AssertionError, match=failure):
         check_study(study, tmp_path / "lab")
+
+
+def test_the_battery_lets_a_clock_never_say_the_same_twice(variant, tmp_path):
+    told = 'mean * 0 + __import__("time").time_ns() % 10**9'
+    marked = f'{told}).assign_attrs(long_name="time", units="s", clock="wall")'
+    path = variant('Dataset({"mean": mean})', f'Dataset({{"mean": mean, "time": ({marked}}})')
+    assert check_study(catalogue.find(str(path)), tmp_path / "lab").status == "supported"
+    unmarked = path.read_text().replace(', clock="wall"', "")
+    path.write_text(unmarked)
+    with pytest.raises(AssertionError, match="time of a seed depends on which others there are"):
+        check_study(catalogue.find(str(path)), tmp_path / "lab")
 
 
 EXACT = Path(__file__).parent / "studies" / "exact.py"

@@ -78,9 +78,11 @@ class Experiment:
     `seed`; where all claims are exact there are no seeds, and nothing has it. `prediction(p, data)`
     returns what theory expects under the names of the measured variables; it may use what was
     measured before training (a kernel at step 0), nothing later. It is stored beside the data as
-    `predicted_<name>`. An experiment that `reads` a variable uses the user's file (`bench.input`)
-    when that has it; then only the experiments run whose variable the file has, so that a picture
-    and a sound go each to their own. `outputs` are files that can be made of what was measured.
+    `predicted_<name>`. What a clock measured has the attribute `clock`: it is never the same twice,
+    so no claim may depend on it. An experiment that `reads` a variable uses the user's file
+    (`bench.input`) when that has it; then only the experiments run whose variable the file has, so
+    that a picture and a sound go each to their own. `outputs` are files that can be made of what
+    was measured.
     """
 
     name: str

@@ -32,6 +32,7 @@ from chymist.data.numbers import whole_numbers, whole_ranges
 from chymist.data.polynomials import chebyshev
 from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
+from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
@@ -77,6 +78,7 @@ __all__ = [
     "signal",
     "sound",
     "sphere",
+    "source_or_matrix",
     "split_pixels",
     "standardised",
     "strong_octaves",

@@ -120,6 +120,7 @@ from chymist.instruments.similarity import (
     training_similarity,
     training_token_similarity,
 )
+from chymist.instruments.sine_modes import dst_modes, sine_error
 from chymist.instruments.singular_values import (
     Singular,
     jacobian_singular_values,
@@ -203,6 +204,7 @@ __all__ = [
     "decay_rate",
     "degree_spectrum",
     "dense",
+    "dst_modes",
     "directional_curvature",
     "effective_rank",
     "eigenpairs",
@@ -272,6 +274,7 @@ __all__ = [
     "sampler",
     "second_moments",
     "sharpness",
+    "sine_error",
     "softmax_saturation",
     "spectral_density",
     "spectral_error",

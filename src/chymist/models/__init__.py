@@ -1,6 +1,7 @@
 """Networks that studies share: ordinary `torch.nn.Module`s that map (sample, feature) likewise."""
 
 from chymist.models.activations import ACTIVATIONS, Activation, activation, multiplicity
+from chymist.models.box import BoxAnsatz
 from chymist.models.coordinate import (
     ENCODINGS,
     CoordinateMLP,
@@ -14,7 +15,14 @@ from chymist.models.coordinate import (
     harmonics,
     tangent_start,
 )
-from chymist.models.losses import dropout_error, frozen_residual, penalised_error, sobolev
+from chymist.models.losses import (
+    dropout_error,
+    frozen_residual,
+    penalised_error,
+    residual_discrete,
+    ritz_discrete,
+    sobolev,
+)
 from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
 from chymist.models.tangent import TangentMLP
 from chymist.models.two_layer import (
@@ -28,6 +36,7 @@ from chymist.models.two_layer import (
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "BoxAnsatz",
     "Contributions",
     "CoordinateMLP",
     "ENCODINGS",
@@ -52,6 +61,8 @@ __all__ = [
     "multiplicity",
     "normal_start",
     "penalised_error",
+    "residual_discrete",
+    "ritz_discrete",
     "sobolev",
     "stratified_circle_start",
     "tangent_start",

@@ -40,10 +40,11 @@ def check_study(
     that the controls flip; that each supported claim fails when its statistic changes sign, and
     each controlled claim when treatment and control change places; that every dimension has a
     coordinate and every prediction is finite; that two seeds measure by themselves what they do
-    among all, and that what has no seeds comes out the same again; that figures and report render
-    and stay small, figures also where the control has other seeds; and that the time is within
-    `patience` times the stated cost (machines differ). A verdict other than supported is no
-    failure: it is a result. `options` go to the run (threads, seeds, ...).
+    among all, and that what has no seeds comes out the same again, but for what a clock measured,
+    on which no verdict may depend; that figures and report render and stay small, figures also
+    where the control has other seeds; and that the time is within `patience` times the stated cost
+    (machines differ). A verdict other than supported is no failure: it is a result. `options` go to
+    the run (threads, seeds, ...).
 
     Raises:
         AssertionError: lists every check that failed.
@@ -51,7 +52,7 @@ def check_study(
     failures = [*_words(study), *_bad_parameters(study), *_bad_input(study)]
     with tempfile.TemporaryDirectory() as folder:
         done = run(study, lab=lab or folder, **options)
-        failures += [*_controls(study, done), *_data(done)]
+        failures += [*_controls(study, done), *_data(done), *_clocks(study, done)]
         failures += [*_seeds(study, done), *_pictures(study, done)]
         stated = study.cost.get("quick", 0.0)
         if done.manifest["seconds"] > patience * stated:
@@ -142,14 +143,27 @@ def _data(done: Run) -> Iterator[str]:
                 yield f"{branch.path}: {name} is not finite everywhere"
 
 
+def _clocks(study: Study, done: Run) -> Iterator[str]:
+    """Judge again without what a clock measured: a verdict must not depend on who is busy."""
+    for experiment in study.experiments:
+        measured = done.data[experiment.name].to_dataset()
+        clocks = {n: v * np.nan for n, v in measured.data_vars.items() if "clock" in v.attrs}
+        if not clocks:
+            continue
+        for claim in experiment.claims:
+            if judge(claim, measured.assign(clocks)).status != done.verdicts[claim.name].status:
+                yield f"claim {claim.name} depends on a clock: {', '.join(map(str, clocks))}"
+
+
 def _seeds(study: Study, done: Run) -> Iterator[str]:
     """Compare two seeds with the same among all: a chunk may hold any of them.
 
-    What has no seeds is compared with itself, computed again.
+    What has no seeds is compared with itself, computed again; what a clock measured is not.
     """
     for experiment in study.experiments:
         chunk = next(c for c in done.chunks if c.experiment == experiment.name)
         kept = read_dataset(done.folder / chunk.data)
+        kept = kept.drop_vars([n for n, v in kept.data_vars.items() if "clock" in v.attrs])
         given = kept_input(done.folder, done.manifest)
         if experiment.exact:
             again = compute(study, chunk, given, "cpu", _unseen)
