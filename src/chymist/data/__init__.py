@@ -13,15 +13,18 @@ from chymist.data.images import (
     zone_plate,
 )
 from chymist.data.readers import picture_or_sound
+from chymist.data.recall import associative_recall, one_hot
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 
 __all__ = [
     "area_average",
+    "associative_recall",
     "flat_sound",
     "flat_spectrum",
     "grey",
     "load_image",
+    "one_hot",
     "picture",
     "picture_or_sound",
     "pictures",

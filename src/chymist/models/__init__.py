@@ -16,6 +16,7 @@ from chymist.models.coordinate import (
 )
 from chymist.models.losses import sobolev
 from chymist.models.mlp import MLP, gaussian_start, normal_start
+from chymist.models.transformer import Transformer, transformer_start
 from chymist.models.two_layer import (
     TwoLayer,
     antisymmetric_start,
@@ -32,6 +33,7 @@ __all__ = [
     "FourierFeatures",
     "MLP",
     "Siren",
+    "Transformer",
     "TwoLayer",
     "activation",
     "antisymmetric_start",
@@ -46,4 +48,5 @@ __all__ = [
     "sobolev",
     "stratified_circle_start",
     "tangent_start",
+    "transformer_start",
 ]
