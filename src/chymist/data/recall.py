@@ -50,4 +50,5 @@ def one_hot(tokens: ndarray, vocabulary: int) -> ndarray:
     >>> one_hot(np.array([1, 0]), 2).tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    return np.eye(vocabulary, dtype=np.float32)[tokens].reshape(*tokens.shape[:-1], -1)
+    found: ndarray = np.eye(vocabulary, dtype=np.float32)[tokens].reshape(*tokens.shape[:-1], -1)
+    return found

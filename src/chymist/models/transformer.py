@@ -1,6 +1,6 @@
 """A small transformer whose parts say where the scale of each weight lives.
 
-A dense layer computes factor * W x, factor a buffer: what is put into the factor is not trained, and
+A dense layer computes factor * W x, factor a buffer: what is put into the factor is not trained,
 what is put into W changes the size of a step. Norms have no parameters, layers no biases.
 """
 
@@ -136,7 +136,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample output"]:
         """Return the last token's outputs, or the stream of all tokens."""
-        x = x.unflatten(1, (self.tokens, -1))
+        x = x.reshape(x.shape[0], self.tokens, -1)
         if self.outputs:
             x = self.embed(x) + self.position
         for residual in self.residuals:
@@ -160,31 +160,32 @@ def transformer_start(
     """Draw all weights so that every layer keeps the second moment, W of variance 1/inputs.
 
     The layer before a ReLU has 2/inputs; embeddings and places are N(0, 1/2), tokens being one-hot,
-    so that the stream starts with 1. Then scales are moved about. Attention's logits are of standard
-    deviation sqrt(d) for heads of width d; the factor of queries is d^-division, and their weights
-    are multiplied by d^-query: usually 0.5 and 0, in T5 0 and 0.5, where forgotten 0 and 0. The share `tangent` of each
+    so that the stream starts with 1. Then scales are moved about. Attention's logits are of
+    standard deviation sqrt(d) for heads of width d; the factor of queries is d^-division, and their
+    weights are multiplied by d^-query: usually 0.5 and 0, in T5 0 and 0.5. The share `tangent` of a
     hidden layer's scale is moved from its weights to its factor: 1 for the tangent kernel's form,
     weights N(0, 1) and a factor 1/sqrt(inputs). `beta` multiplies the weights of values, outputs
     and the feed-forward part (DeepNorm). `multiplier` moves this factor from the hidden weights to
     the layers' factors (weights are divided by it), `read` multiplies the read-out (0 in muP).
     """
-    if hasattr(module, "embed"):
+    if module.outputs:
         module.embed.weight.normal_(0, math.sqrt(0.5), generator=generator)
         module.position.normal_(0, math.sqrt(0.5), generator=generator)
-    for residual in module.residuals:
-        branch = residual.branch
+    for branch in (part for part in module.modules() if isinstance(part, Attention | FeedForward)):
         for name, layer in branch.named_children():
+            if not isinstance(layer, Dense):
+                continue
             gain = 1.0 if name in ("query", "key") else beta
             gain *= math.sqrt(2) if name == "up" else 1.0
-            factor = layer.in_features ** (-tangent / 2) * multiplier
-            if name == "query":
+            factor = float(layer.in_features ** (-tangent / 2) * multiplier)
+            if isinstance(branch, Attention) and name == "query":
                 head = layer.out_features // branch.heads
-                gain *= head**-query
+                gain *= float(head**-query)
                 layer.factor.fill_(factor * head**-division)
             else:
                 layer.factor.fill_(factor)
             std = gain / math.sqrt(layer.in_features) / factor
             layer.weight.normal_(0, std, generator=generator)
-    if hasattr(module, "read"):
+    if module.outputs:
         std = read / math.sqrt(module.read.in_features)
         module.read.weight.normal_(0, std, generator=generator)

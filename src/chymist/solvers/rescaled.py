@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chymist.solvers.first_order import Adam, GradientDescent, Number, Tensors
+from torch import Tensor
+
+from chymist.solvers.first_order import Adam, GradientDescent, Number, Tensors, _wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,15 @@ class RescaledAdam(Adam):
         for chosen, theirs in _parted(parameters, self.pattern, own, numbers):
             super().update(chosen, gradients, state, step, theirs)
 
-    def preconditioner(self, state: Any, step: int, numbers: Mapping[str, Any]) -> None:
-        """Return none: there is not one step size to be preconditioned."""
+    def preconditioner(
+        self, state: Mapping[str, Tensors], step: int, numbers: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """P of Adam over the factor, for weights that match: w <- w - lr P^-1 m for all."""
+        f = numbers["factor"]
+        found = super().preconditioner(state, step, numbers)
+        matching = set(fnmatch.filter(found, self.pattern))
+        own = super().preconditioner(state, step, {**numbers, "eps": numbers["eps"] / f})
+        return {n: own[n] / _wide(f, own[n]) if n in matching else p for n, p in found.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,8 @@ def expected_largest(keys: int) -> float:
 
     1 - Y <= m_T/s for every scale s, as s^2 (1 - Y) is the mean logit under the softmax, which the
     largest exceeds; far above s_c nearly all weight is the largest's, and 1 - Y -> m_T/s: the law
-    of `participation_limit` for finitely many keys. m_T is below s_c by about ln(4 pi ln T)/(2 s_c).
+    of `participation_limit` for finitely many keys. It is below s_c by about
+    ln(4 pi ln T)/(2 s_c).
 
     Raises:
         ValueError: keys is not a count up to 10^8.

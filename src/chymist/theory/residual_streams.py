@@ -126,15 +126,17 @@ def token_streams(
     relu = leaky_relu()
     v, c = 1.0, 0.0
     rows = []
+    added: float
+    shared: float
     for residual in range(2 * blocks):
         rho = min(c / v, 1.0)
         if residual % 2:
-            added, shared = 1.0, 2 * relu.value(1.0, 1.0, rho)
+            added, shared = 1.0, 2 * float(relu.value(1.0, 1.0, rho))
         else:
             added = attention_variance(rho, participation(math.sqrt(1 - rho), keys))
             shared = rho + (1 - rho) / keys
         v = alpha**2 * v + beta**4 * added
-        c = alpha**2 * c + beta**4 * float(shared)
+        c = alpha**2 * c + beta**4 * shared
         rows.append((v, c / v))
         if post:
             v, c = 1.0, c / v

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from chymist import data, instruments, models
 from chymist.bench import Bench, samples
-from chymist.ensemble import every
 from chymist.solvers import Adam, GradientDescent, RescaledAdam
 from chymist.theory import random_energy, residual_streams
 
@@ -147,7 +146,10 @@ def recursion(p: Any, run: xr.Dataset) -> xr.Dataset:
         rows.append([variance, cosine, share])
     values = np.array(rows)
     return xr.Dataset(
-        {n: (("norm", "residual"), values[:, i]) for i, n in enumerate(("variance", "cosine", "gain"))},
+        {
+            n: (("norm", "residual"), values[:, i])
+            for i, n in enumerate(("variance", "cosine", "gain"))
+        },
         coords={"norm": run.norm, "residual": run.residual},
     )
 
@@ -160,7 +162,7 @@ def one_step(p: Any, bench: Bench) -> xr.Dataset:
         times the gradient's sign.
     """
     rules = {"descent": GradientDescent(p.step), "sign": Adam(p.step)}
-    x, y = _recall(bench, 32)
+    x, y = _recall(bench, 16)
     found = []
     for name in ARRANGEMENTS:
         for depth in p.depth.values.tolist():

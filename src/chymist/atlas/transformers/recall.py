@@ -82,7 +82,7 @@ def equal(p: Any, bench: Bench) -> xr.Dataset:
 
 def _networks(p: Any, bench: Bench, starts: tuple[str, ...], **options: Any) -> Any:
     names = ("division", "query", "tangent")
-    chosen = {
+    chosen: dict[str, Any] = {
         name: _by_start(starts, [STARTS[s][i] for s in starts]) for i, name in enumerate(names)
     }
     build = partial(

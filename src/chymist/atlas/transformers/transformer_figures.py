@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
-import numpy as np
 import xarray as xr
 
 from chymist import figures
@@ -17,7 +18,7 @@ def participation(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMi
         join="outer", combine_attrs="override",
     )  # fmt: skip
     joined = joined.assign_coords(power=["none", "by sqrt(d)"])
-    words = {"x_title": "width d of the head", "x_scale": "log", "domain": (0, 1)}
+    words: dict[str, Any] = {"x_title": "width d of the head", "x_scale": "log", "domain": (0, 1)}
     measured = figures.measured(
         joined.participation, "head", colour="power", colour_title="division",
         title="participation Y", points=True, **words,
@@ -92,7 +93,7 @@ def curves(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
 def _stream(
     run: xr.Dataset, name: str, title: str, scale: figures.Scale
 ) -> alt.TopLevelMixin:
-    words = {"title": title, "x_title": "residuals", "scale": scale}
+    words: dict[str, Any] = {"title": title, "x_title": "residuals", "scale": scale}
     return figures.measured(run[name], "residual", colour="norm", **words) + figures.predicted(
         run[f"predicted_{name}"], "residual", detail="norm", **words
     )
