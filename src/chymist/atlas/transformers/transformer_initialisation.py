@@ -68,7 +68,7 @@ BIRTH = Experiment(
               free, between(0.9, 1.1)),
     ),
     figures=(
-        Figure("birth-participation", "Participation; dashed, independent normal logits of the same "
+        Figure("birth-participation", "Participation; dashed, independent normal logits of one "
                "scale. Normed tokens of the control's width 4 are not that: all keys are as long.",
                draw.participation),
     ),
@@ -258,7 +258,7 @@ from a ReLU part: Pre-Norm's variance grows linearly, Post-Norm's skip path keep
 v_l)^{-1/2}$, DeepNorm's $\prod (1 + v_l/\alpha^2)^{-1/2}$ with $v_l/\alpha^2 = 1/(8N\sqrt{2N})$.
 """,
     limits="Independent tokens, no mask (but on the task), one-hot embeddings. On the task all "
-    "seeds share their sequences, so that intervals are over weights and order; the better step size is "
+    "seeds share their sequences, so intervals are over weights and order; the step size is "
     "chosen by the same held-out accuracy, for each seed and start alike.",
     references=references("vaswani2017attention", "raffel2020exploring", "xiong2020layer",
                           "wang2022deepnet", "noci2022signal", "yang2022tensor",
