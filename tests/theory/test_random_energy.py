@@ -72,3 +72,12 @@ def test_participation_rises_with_the_scale_and_entropy_falls():
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match=r"must .*, got"):
         call()
+
+
+@pytest.mark.parametrize("keys", [2, 128, 4096])
+def test_the_largest_normal_bounds_what_is_left_of_the_jacobian(keys):
+    drawn = np.random.default_rng(0).normal(size=(4000, keys)).max(1)
+    found = rem.expected_largest(keys)
+    assert abs(drawn.mean() - found) < 4.5 * drawn.std() / 4000**0.5
+    left = [scale * (1 - rem.participation(scale, keys)) for scale in (4.0, 16.0, 64.0)]
+    assert (np.diff([*left, found]) > 0).all() and left[-1] > 0.98 * found

@@ -32,6 +32,7 @@ from chymist.data.numbers import whole_numbers, whole_ranges
 from chymist.data.polynomials import chebyshev
 from chymist.data.prime_numbers import are_prime, divisors, primes
 from chymist.data.readers import picture_or_sound
+from chymist.data.recall import associative_recall, one_hot_tokens
 from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
@@ -58,6 +59,7 @@ __all__ = [
     "divisors",
     "chebyshev",
     "digits8",
+    "associative_recall",
     "flat_sound",
     "flat_spectrum",
     "graph",
@@ -66,6 +68,7 @@ __all__ = [
     "load_image",
     "named_graph",
     "one_hot",
+    "one_hot_tokens",
     "picture",
     "picture_or_sound",
     "pictures",

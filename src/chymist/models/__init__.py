@@ -25,6 +25,7 @@ from chymist.models.losses import (
 )
 from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
 from chymist.models.tangent import TangentMLP
+from chymist.models.transformer import Transformer, transformer_start
 from chymist.models.two_layer import (
     Contributions,
     TwoLayer,
@@ -45,6 +46,7 @@ __all__ = [
     "MLP",
     "Siren",
     "TangentMLP",
+    "Transformer",
     "TwoLayer",
     "activation",
     "antisymmetric_start",
@@ -66,4 +68,5 @@ __all__ = [
     "sobolev",
     "stratified_circle_start",
     "tangent_start",
+    "transformer_start",
 ]

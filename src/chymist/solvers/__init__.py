@@ -5,6 +5,7 @@ from chymist.solvers.neuron_clock import NeuronClock
 from chymist.solvers.poisson import laplacian, multigrid_v, poisson_dst
 from chymist.solvers.relaxation import gauss_seidel, jacobi, jacobi_until, sor
 from chymist.solvers.relaxation_matrix import jacobi_matrix, sor_matrix
+from chymist.solvers.rescaled import RescaledAdam, RescaledDescent
 
 __all__ = [
     "Adam",
@@ -22,4 +23,6 @@ __all__ = [
     "poisson_dst",
     "sor",
     "sor_matrix",
+    "RescaledAdam",
+    "RescaledDescent",
 ]

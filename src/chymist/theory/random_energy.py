@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 from scipy.signal import fftconvolve
+from scipy.special import ndtr
 
 from chymist.theory import domain
 
@@ -49,6 +50,26 @@ def participation_limit(scale: float, keys: int) -> float:
     domain.at_least(0, scale=scale)
     critical = critical_scale(keys)
     return 1 - critical / scale if scale > critical else 0.0
+
+
+def expected_largest(keys: int) -> float:
+    """Mean of the largest of T standard normals, m_T = integral of (1 - Phi^T(z) - Phi^T(-z)).
+
+    1 - Y <= m_T/s for every scale s, as s^2 (1 - Y) is the mean logit under the softmax, which the
+    largest exceeds; far above s_c nearly all weight is the largest's, and 1 - Y -> m_T/s: the law
+    of `participation_limit` for finitely many keys. It is below s_c by about
+    ln(4 pi ln T)/(2 s_c).
+
+    Raises:
+        ValueError: keys is not a count up to 10^8.
+
+    >>> round(expected_largest(2), 6), round(expected_largest(128), 3)  # 1/sqrt(pi)
+    (0.56419, 2.595)
+    """
+    _check(0, keys)
+    z = np.linspace(0, 12, 24_001)
+    inside = 1 - ndtr(z) ** keys - ndtr(-z) ** keys
+    return float(np.trapezoid(inside, z))
 
 
 def participation(scale: float, keys: int) -> float:

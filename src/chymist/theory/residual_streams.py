@@ -16,6 +16,8 @@ from numpy import ndarray
 from scipy.special import ndtr
 
 from chymist.theory import domain
+from chymist.theory.dual_activations import leaky_relu
+from chymist.theory.random_energy import participation
 
 
 def attention_variance(similarity: float, participation: float) -> float:
@@ -98,6 +100,48 @@ def deep_norm_constants(blocks: int) -> tuple[float, float]:
     """
     domain.whole(1, blocks=blocks)
     return (2 * blocks) ** 0.25, (8 * blocks) ** -0.25
+
+
+def token_streams(
+    blocks: int, keys: int, *, post: bool = False, alpha: float = 1.0, beta: float = 1.0
+) -> tuple[Float[ndarray, " residual"], Float[ndarray, " residual"]]:
+    """Variance and cosine between tokens after each residual, from independent unit tokens.
+
+    Two residuals a block: attention, without mask, over T keys, and a ReLU part. Of normed tokens
+    with cosine rho, logits have variance 1 - rho over keys, which gives the participation Y of a
+    random-energy model; attention adds variance rho + (1 - rho) Y and covariance rho + (1 - rho)/T,
+    the ReLU part 1 and the arc-cosine kernel of rho, both times beta^4 (two such weights). With
+    `post` the sum alpha x + F(x) is normed after each: its variance is returned as it is before.
+    Exact for infinite width, up to the independence of weights from what they attend to.
+
+    Raises:
+        ValueError: blocks or keys is not a count, alpha or beta not positive.
+
+    >>> variance, cosine = token_streams(2, 32)
+    >>> variance.round(2).tolist(), cosine.round(2).tolist()
+    ([1.07, 2.07, 2.3, 3.3], [0.03, 0.18, 0.25, 0.31])
+    """
+    domain.whole(1, blocks=blocks, keys=keys)
+    domain.positive(alpha=alpha, beta=beta)
+    relu = leaky_relu()
+    v, c = 1.0, 0.0
+    rows = []
+    added: float
+    shared: float
+    for residual in range(2 * blocks):
+        rho = min(c / v, 1.0)
+        if residual % 2:
+            added, shared = 1.0, 2 * float(relu.value(1.0, 1.0, rho))
+        else:
+            added = attention_variance(rho, participation(math.sqrt(1 - rho), keys))
+            shared = rho + (1 - rho) / keys
+        v = alpha**2 * v + beta**4 * added
+        c = alpha**2 * c + beta**4 * shared
+        rows.append((v, c / v))
+        if post:
+            v, c = 1.0, c / v
+    found = np.array(rows)
+    return found[:, 0], found[:, 1]
 
 
 def truncated_normal_variance(cut: float) -> float:

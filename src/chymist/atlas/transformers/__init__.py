@@ -1,0 +1,1 @@
+"""Studies, one a file: atlas/<family>/<slug>.py."""
