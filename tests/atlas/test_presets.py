@@ -8,6 +8,7 @@ from chymist.bench import Bench
 from chymist.claims import judge
 
 FEW = {
+    "barron-approximation": {},
     "condensation": {"steps": 200, "size_steps": 10, "dropout_steps": 40},
     "frequency-principle": {"steps": 64},
     "image-memorisation": {
