@@ -18,6 +18,7 @@ from chymist.stats import (
     median_sequence,
     sequence,
     simultaneous,
+    slope_drift,
     spearman,
 )
 
@@ -333,3 +334,12 @@ def test_spearman_agrees_with_scipy_and_leaves_missing_pairs_out():
     assert float(spearman(holes, b, "step")[1]) == pytest.approx(one)
     assert spearman(0 * a, b, "step").isnull().all()
     assert spearman(a * np.nan, b, "step").isnull().all()
+
+
+def test_a_power_law_s_slope_does_not_drift_and_a_bend_s_does():
+    m = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
+    law, bent = (xr.DataArray(y, {"m": m}) for y in (3 * m**-1.5, 1 / m + 1e-3))
+    assert float(slope_drift(law, "m")) == pytest.approx(0, abs=1e-12)
+    early, late = (log_slope(bent.isel(m=part), "m") for part in (slice(3), slice(3, None)))
+    assert float(slope_drift(bent, "m")) == pytest.approx(float(late - early))
+    assert np.isnan(slope_drift(law.isel(m=slice(2)), "m"))

@@ -179,6 +179,25 @@ def log_slope(y: xr.DataArray, dim: str) -> xr.DataArray:
     return slope
 
 
+def slope_drift(y: xr.DataArray, dim: str) -> xr.DataArray:
+    """`log_slope` of the later half of the points less that of the earlier; 0 for a power law.
+
+    The halves share the middle point of an odd number. A power law fitted where this is not small
+    is pre-asymptotic; that it is small does not show that a slope has settled. NaN below three
+    points.
+
+    >>> k = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    >>> float(slope_drift(xr.DataArray([16.0, 4.0, 1.0, 0.5, 0.25], {"k": k}), "k"))
+    1.0
+    """
+    n = y.sizes[dim]
+    if n < 3:
+        return y.isel({dim: 0}, drop=True) * np.nan
+    half = (n + 1) // 2
+    earlier, later = y.isel({dim: slice(half)}), y.isel({dim: slice(n - half, None)})
+    return log_slope(later, dim) - log_slope(earlier, dim)
+
+
 def kendall_tau(y: xr.DataArray, dim: str) -> xr.DataArray:
     """Kendall's rank correlation between y and its order along `dim`; 1: rises throughout.
 

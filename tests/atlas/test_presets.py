@@ -8,6 +8,7 @@ from chymist.bench import Bench
 from chymist.claims import judge
 
 FEW = {
+    "barron-approximation": {},
     "condensation": {"steps": 200, "size_steps": 10, "dropout_steps": 40},
     "edge-of-stability": {
         "steps": 60, "momentum_steps": 60, "adaptive_steps": 60, "small_steps": 60,

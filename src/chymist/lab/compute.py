@@ -67,6 +67,9 @@ def pinned(threads: int) -> Iterator[None]:
     The last bits of a sum can depend on how many threads share it, so a run is computed with one
     number of threads throughout, in whatever process.
     """
+    # A library's threads can be limited once it is loaded; SciPy has its own linear algebra.
+    import scipy.linalg  # noqa: F401
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -90,6 +90,24 @@ def fixed_features_exponent(k: int, dimension: int) -> float:
     return -(k + 2) / (dimension - 1)
 
 
+def kernel_norm_exponent(k: int, dimension: int) -> float:
+    """Power of m in the squared kernel norm, m sum a^2, of that combination: (d - k)/(d - 1).
+
+    Up to degree L = m^(1/(d-1)) the norm sums the target's energy l^-(k+3) over the kernel's
+    eigenvalue, l^-4 shared among l^(d-2) harmonics: L^(d-k). One neuron: 1, in every dimension.
+    The same scaling argument as `fixed_features_exponent`; at k = d the growth is logarithmic.
+
+    Raises:
+        ValueError: k is not a count, or k or the dimension does not allow it (1 <= k <= d, d >= 2).
+
+    >>> kernel_norm_exponent(1, 4), kernel_norm_exponent(2, 3)
+    (1.0, 0.5)
+    """
+    domain.whole(1, k=k)
+    domain.whole(max(2, k), dimension=dimension)
+    return (dimension - k) / (dimension - 1)
+
+
 def best_exponent(dimension: int) -> float:
     """Power of m in the error of the best m neurons for the worst Barron function, -1 - 3/(d - 1).
 

@@ -1,0 +1,1 @@
+"""What networks approximate, how well, and at what cost."""
