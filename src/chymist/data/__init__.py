@@ -1,5 +1,6 @@
 """Data that studies share, and readers of what a user brings."""
 
+from chymist.data.digits import digits_parity
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -42,6 +43,7 @@ __all__ = [
     "are_prime",
     "complexity_table",
     "dense_complexity",
+    "digits_parity",
     "divisors",
     "flat_sound",
     "flat_spectrum",
