@@ -74,8 +74,8 @@ def grow(p: Any, bench: Bench) -> xr.Dataset:
 
     Returns:
         loss (seed, step), the mean over orders; growth (seed), the slope of its logarithm up to the
-        last step at which it is small; lr (seed), the step size; kernel (seed, sample, twin), residual (seed,
-        sample), the tangent kernel and f - y at the minimum.
+        last step at which it is small; step_size (seed); kernel (seed, sample, twin), residual
+        (seed, sample), the tangent kernel and f - y at the minimum.
     """
     x, y = _digits(p)
     start = _minima(p, bench, xr.DataArray([0.1], {"lr0": [0.1]}))
@@ -90,7 +90,7 @@ def grow(p: Any, bench: Bench) -> xr.Dataset:
     ).data.loss  # fmt: skip
     made = xr.Dataset({
         "loss": loss.isel(lr0=0, drop=True).mean("order", skipna=False),
-        "kernel": kernel.isel(lr0=0, drop=True), "residual": residual, "lr": lr,
+        "kernel": kernel.isel(lr0=0, drop=True), "residual": residual, "step_size": lr,
     })  # fmt: skip
     made["growth"] = _slope(made.loss, (made.loss < SMALL).cumprod("step") > 0)
     _name(

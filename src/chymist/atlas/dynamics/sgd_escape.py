@@ -5,7 +5,7 @@ and yet grow in the mean square: stability asks for little sharpness and for lit
 samples' curvatures. First one dimension, where all is exact; then small networks.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -44,8 +44,12 @@ class EscapeParams(Params):
     batch: Lane[int] = Field((1, 4, 16), ge=1, description="its batch sizes")
     orders: int = Field(5, ge=1, le=10_000, description="orders of batches from each minimum")
     restart_steps: int = Field(400, ge=1, le=10**7, description="updates of a restart")
-    growth_reach: float = Field(0.9, gt=0, lt=1, description=(
-        "step size where growth is followed, in units of 2/a: gradient descent stays"))
+    growth_reach: float = Field(
+        0.9,
+        gt=0,
+        lt=1,
+        description=("step size where growth is followed, in units of 2/a: gradient descent stays"),
+    )
     growth_batch: int = Field(4, ge=1, description="batch size there")
     growth_orders: int = Field(256, ge=64, le=10**5, description="orders there")
     growth_steps: int = Field(12, ge=4, le=10_000, description="updates there")
@@ -58,7 +62,8 @@ class EscapeParams(Params):
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
-        largest = max([*self.batch, *self.diagram_batch, self.growth_batch, self.settle_batch])
+        lanes: Any = (self.batch, self.diagram_batch)
+        largest = max(*map(max, lanes), self.growth_batch, self.settle_batch)
         if largest > self.samples:
             raise ValueError(f"a batch of {largest} cannot be drawn from {self.samples} samples")
         return self
