@@ -178,7 +178,8 @@ class Ensemble:
         within an epoch, and lanes of equal seed draw the same; without `epochs` each step draws
         from all samples, independently of other steps, as theories of noise suppose. A lane whose
         loss is not finite is frozen from that step on: `diverged_at` says when, its records from
-        then on are NaN. Training the end of a training goes on from its parameters; moments start anew.
+        then on are NaN. Training the end of a training goes on from its parameters; moments start
+        anew.
 
         On the CPU the lanes are shared out to as many threads as `torch.get_num_threads()` says,
         and each lane's numbers do not depend on how many. Dense networks under the rules and the

@@ -99,7 +99,7 @@ def grow(p: Any, bench: Bench) -> xr.Dataset:
         growth="growth of it a step",
         kernel="tangent kernel",
         residual="f - y",
-        lr="step size",
+        step_size="step size",
     )
     made.step.attrs = {"long_name": "updates done", "units": "step"}
     return made.assign_coords(sample=range(p.samples), twin=range(p.samples))
@@ -114,7 +114,7 @@ def growth_theory(p: Any, run: xr.Dataset) -> xr.Dataset:
     losses, growths = [], []
     for seed in run.seed:
         kernel, residual = run.kernel.sel(seed=seed).values, run.residual.sel(seed=seed).values
-        lr, steps = float(run.lr.sel(seed=seed)), p.growth_steps
+        lr, steps = float(run.step_size.sel(seed=seed)), p.growth_steps
         losses.append(theory.mean_losses(kernel, residual, lr, noise, steps))
         growths.append(np.log(theory.kernel_radius(kernel, lr, noise)))
     made = {"loss": (("seed", "step"), np.array(losses)), "growth": ("seed", growths)}
