@@ -14,6 +14,8 @@ FEW = {
         "steps": 2, "scale_steps": 1, "flat_steps": 2, "sound_steps": 2, "kernel_steps": 2,
     },
     "ricci-flow": {"steps": 1, "smoothing_steps": 20, "own_steps": 1},
+    "sgd-escape": {"gd_steps": 16, "restart_steps": 4, "growth_steps": 6, "settle_steps": 4,
+                   "diagram_steps": 4},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

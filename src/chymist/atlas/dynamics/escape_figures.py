@@ -61,7 +61,7 @@ def restarts(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
                                 scale=alt.Scale(scheme="viridis", domain=[0, 1])),
             )
         )  # fmt: skip
-        charts.append((dots + _box(1.0, 1.0, rows)).properties(title=title))
+        charts.append((dots + _box(rows)).properties(title=title))
     return alt.hconcat(*charts)
 
 
@@ -118,9 +118,15 @@ def diagram(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     return alt.hconcat(*charts)
 
 
-def _box(across: float, up: float, rows: list[dict[str, Any]]) -> alt.LayerChart:
-    """Dashed lines at the rectangle's sides."""
+def _box(rows: list[dict[str, Any]]) -> alt.LayerChart:
+    """Dashed lines at the rectangle's sides, and the curve that is exact in one dimension."""
     words = {"strokeDash": [5, 3], "color": figures.INK}
-    wide = alt.Chart(alt.Data(values=[{"across": across}])).mark_rule(**words)
-    high = alt.Chart(alt.Data(values=[{"up": up}])).mark_rule(**words)
-    return alt.layer(wide.encode(x="across:Q"), high.encode(y="up:Q"))
+    side = alt.Chart(alt.Data(values=[{"one": 1.0}])).mark_rule(**words)
+    least = min(row["across"] for row in rows)
+    across = np.geomspace(least, 0.999, 200) if least < 0.999 else np.array([])
+    # In units of the rectangle's sides: s = sqrt(4 a (1 - a)).
+    arc = [{"across": float(a), "arc": float(np.sqrt(4 * a * (1 - a)))} for a in across]
+    curve = alt.Chart(alt.Data(values=arc)).mark_line(color=figures.INK, strokeWidth=1)
+    return alt.layer(
+        side.encode(x="one:Q"), side.encode(y="one:Q"), curve.encode(x="across:Q", y="arc:Q")
+    )

@@ -55,7 +55,7 @@ class EscapeParams(Params):
     growth_steps: int = Field(12, ge=4, le=10_000, description="updates there")
     settle_lr: float = Field(0.1, gt=0, description="step size before and after the restart")
     settle_batch: int = Field(1, ge=1, description="batch size after it")
-    settle_steps: int = Field(4000, ge=1, le=10**8, description="updates after it")
+    settle_steps: int = Field(8000, ge=1, le=10**8, description="updates after it")
     diagram_lr: Lane[float] = Field((0.1, 0.2, 0.3), gt=0, description="step sizes of the diagram")
     diagram_batch: Lane[int] = Field((1, 8, 64), ge=1, description="its batch sizes")
     diagram_steps: int = Field(2000, ge=1, le=10**8, description="its updates")
