@@ -42,7 +42,7 @@ class EscapeParams(Params):
     lr0: Lane[float] = Field((0.1, 0.2, 0.4), gt=0, description="its step sizes")
     lr: Lane[float] = Field((0.05, 0.1, 0.2, 0.4, 0.8), gt=0, description=("of SGD that goes on"))
     batch: Lane[int] = Field((1, 4, 16), ge=1, description="its batch sizes")
-    orders: int = Field(5, ge=1, le=10_000, description="orders of batches from each minimum")
+    orders: int = Field(4, ge=1, le=10_000, description="orders of batches from each minimum")
     restart_steps: int = Field(400, ge=1, le=10**7, description="updates of a restart")
     growth_reach: float = Field(
         0.9,
@@ -55,7 +55,7 @@ class EscapeParams(Params):
     growth_steps: int = Field(12, ge=4, le=10_000, description="updates there")
     settle_lr: float = Field(0.1, gt=0, description="step size before and after the restart")
     settle_batch: int = Field(1, ge=1, description="batch size after it")
-    settle_steps: int = Field(8000, ge=1, le=10**8, description="updates after it")
+    settle_steps: int = Field(6000, ge=1, le=10**8, description="updates after it")
     diagram_lr: Lane[float] = Field((0.1, 0.2, 0.3), gt=0, description="step sizes of the diagram")
     diagram_batch: Lane[int] = Field((1, 8, 64), ge=1, description="its batch sizes")
     diagram_steps: int = Field(2000, ge=1, le=10**8, description="its updates")
