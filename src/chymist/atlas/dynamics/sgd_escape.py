@@ -19,7 +19,7 @@ from chymist.study import Study
 class EscapeParams(Params):
     """First the example in one dimension, then restarts, growth, landing and the diagram."""
 
-    seeds: int = Field(8, ge=5, le=10_000, description="independent repetitions")
+    seeds: int = Field(7, ge=5, le=10_000, description="independent repetitions")
     eps: Lane[float] = Field(
         (1e-8, 1e-6, 1e-4, 1e-2),
         gt=1e-12,
