@@ -15,7 +15,7 @@ import xarray as xr
 from chymist import data, instruments, models
 from chymist.atlas.dynamics import escape_figures as draw
 from chymist.bench import Bench, samples
-from chymist.claims import Claim, Published, above, below, between
+from chymist.claims import Claim, Published, above, between
 from chymist.ensemble import Ensemble, every
 from chymist.solvers import GradientDescent
 from chymist.study import Control, Experiment, Figure
@@ -358,7 +358,7 @@ RESTART = Experiment(
               "stays.", by_rectangle, above(0.9)),
         Claim("curve", r"It leaves where $(1-\eta a)^2 + \eta^2 c_B s^2 > 1$, and else stays.",
               by_curve, above(0.9)),
-        Claim("soon", "Where it leaves, it does within 50 steps.", usual_time, below(50)),
+        Claim("soon", "Where it leaves, it does within 50 steps.", usual_time, between(0, 50)),
         Claim("noise", "At the smallest batch it leaves minima where gradient descent would stay.",
               driven_by_noise, above(0.9)),
     ),
@@ -384,11 +384,11 @@ GROW = Experiment(
 SETTLE = Experiment(
     "landing", "SGD goes on for long with the step size at which gradient descent stayed.",
     settle, claims=(
-        Claim("flatter", "It lands at a flatter minimum.", sharper, below(0.7), published=(
+        Claim("flatter", "It lands at a flatter minimum.", sharper, between(0, 0.7), published=(
             Published(0.048, "FashionMNIST, batch 1 (the authors' stored results)", "wu2018sgd"),
             Published(0.172, "CIFAR-10, 2 classes, batch 4 (likewise)", "wu2018sgd"))),
-        Claim("more-uniform", "Samples agree more on its curvature.", less_uniform, below(0.7)),
-        Claim("inside", "It lies inside the rectangle.", settled, below(1)),
+        Claim("more-uniform", "Samples agree more on its curvature.", less_uniform, between(0, 0.7)),
+        Claim("inside", "It lies inside the rectangle.", settled, between(0, 1)),
     ),
     figures=(Figure("landing", "Loss from the restart on, with batches and without.",
                     draw.landing),),
@@ -398,8 +398,8 @@ SETTLE = Experiment(
 DIAGRAM = Experiment(
     "diagram", "SGD from the initialisation, over step sizes and batch sizes.", diagram, claims=(
         Claim("accessible", "No minimum lies outside its rectangle by more than 5 %.",
-              farthest, below(1.05)),
-        Claim("uniform", "Small batches end where samples agree.", uniformity, below(0.8)),
+              farthest, between(0, 1.05)),
+        Claim("uniform", "Small batches end where samples agree.", uniformity, between(0, 0.8)),
         Claim("nearer-bound", "What is nearer to its bound at a batch of one is the "
               "non-uniformity.", nearer_bound, above(1)),
     ),

@@ -81,8 +81,10 @@ def landing(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
                              "x_scale": "log"}  # fmt: skip
     parts = [run] if control is None else [run, control]
     names = ["minibatches", "all samples (control)"][: len(parts)]
-    losses = xr.concat([part.loss for part in parts], xr.Variable("training", names))
-    ratio = xr.concat([part.sharper for part in parts], xr.Variable("training", names))
+    losses = xr.concat([part.loss for part in parts], xr.Variable("training", names), join="outer")
+    ratio = xr.concat(
+        [part.sharper for part in parts], xr.Variable("training", names), join="outer"
+    )
     left = figures.measured(losses, "step", colour="training", **words)
     right = figures.statistic(ratio, title="sharpness after / before", category="training")
     return alt.hconcat(left, right)

@@ -90,7 +90,7 @@ def well_theory(p: Any, data: xr.Dataset) -> xr.Dataset:
     rate = theory.lyapunov_exponent(CURVATURES, p.step)
     time = xr.DataArray(theory.escape_time(CURVATURES, p.step, data.eps.values, EDGE), dims="eps")
     return xr.Dataset({
-        "time": (time + 0 * data.time).transpose(*data.time.dims),
+        "time": (time + xr.zeros_like(data.time)).transpose(*data.time.dims),
         "distance": np.minimum(data.eps * np.exp(rate * data.step), EDGE) + 0 * data.distance,
     })  # fmt: skip
 
