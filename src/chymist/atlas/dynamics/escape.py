@@ -387,7 +387,8 @@ SETTLE = Experiment(
         Claim("flatter", "It lands at a flatter minimum.", sharper, between(0, 0.7), published=(
             Published(0.048, "FashionMNIST, batch 1 (the authors' stored results)", "wu2018sgd"),
             Published(0.172, "CIFAR-10, 2 classes, batch 4 (likewise)", "wu2018sgd"))),
-        Claim("more-uniform", "Samples agree more on its curvature.", less_uniform, between(0, 0.7)),
+        Claim("more-uniform", "Samples agree more on its curvature.", less_uniform,
+              between(0, 0.7)),
         Claim("inside", "It lies inside the rectangle.", settled, between(0, 1)),
     ),
     figures=(Figure("landing", "Loss from the restart on, with batches and without.",
