@@ -79,6 +79,7 @@ class Bench:
         record: Mapping[Instrument, Schedule],
         loss: Callable[..., Tensor] = mean_squared_error,
         batch: int | None = None,
+        epochs: bool = True,
         label: str = "training",
     ) -> Training:
         """Train all lanes and record: see `Ensemble.train`. `label` is shown in the progress.
@@ -86,7 +87,9 @@ class Bench:
         By which engine, and why, goes into the run's log.
         """
         shown = replace(networks, progress=lambda done, total: self.progress(label, done, total))
-        done = shown.train(solver, x, y, steps=steps, loss=loss, batch=batch, record=record)
+        done = shown.train(
+            solver, x, y, steps=steps, loss=loss, batch=batch, epochs=epochs, record=record
+        )
         self.note(f"{label} by {done.path}")
         return done
 

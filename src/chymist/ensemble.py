@@ -167,6 +167,7 @@ class Ensemble:
         steps: int,
         loss: Callable[..., Tensor] = mean_squared_error,
         batch: int | None = None,
+        epochs: bool = True,
         record: Mapping[Instrument, Schedule],
     ) -> Training:
         """Train every lane; return what the instruments recorded and the trained ensemble.
@@ -174,9 +175,11 @@ class Ensemble:
         Step t is the state after t updates; step 0 is the start. `loss` maps one lane's
         (prediction, target) to a number; a `functools.partial` of it may hold named arrays, as may
         the solver. With `batch`, each lane draws its own minibatches by key, without replacement
-        within an epoch, and lanes of equal seed draw the same. A lane whose loss is not finite is
-        frozen from that step on: `diverged_at` says when, its records from then on are NaN.
-        Training the end of a training goes on from its parameters; moments start anew.
+        within an epoch, and lanes of equal seed draw the same; without `epochs` each step draws
+        from all samples, independently of other steps, as theories of noise suppose. A lane whose
+        loss is not finite is frozen from that step on: `diverged_at` says when, its records from
+        then on are NaN. Training the end of a training goes on from its parameters; moments start
+        anew.
 
         On the CPU the lanes are shared out to as many threads as `torch.get_num_threads()` says,
         and each lane's numbers do not depend on how many. Dense networks under the rules and the
@@ -208,7 +211,7 @@ class Ensemble:
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
         task = Task(
             whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
-            solver, loss, x, y, steps, batch, due,
+            solver, loss, x, y, steps, batch, due, epochs=epochs,
         )  # fmt: skip
         path = choose(task, self.engine)
         # What has a tape does the same whatever its data.

@@ -43,6 +43,7 @@ class Task:
     batch: int | None
     due: Mapping[Instrument, frozenset[int]]
     one_by_one: bool = False
+    epochs: bool = True
 
     @property
     def like(self) -> Tensor:
@@ -285,7 +286,8 @@ class Batches:
         seeds, self.stream = np.unique(every.reshape(-1)[rows.numpy()], return_inverse=True)
         self.generators = [task.key(int(s), "batches").torch() for s in seeds]
         self.samples, self.batch = samples, task.batch or samples
-        self.steps_an_epoch = samples // self.batch
+        # Without epochs every step draws from all samples: an epoch of one step.
+        self.steps_an_epoch = samples // self.batch if task.epochs else 1
         self.epoch, self.order = -1, torch.empty(0)
 
     def at(self, step: int) -> Tensor:

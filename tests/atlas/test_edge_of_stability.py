@@ -116,6 +116,5 @@ def test_gradient_descent_on_the_product_by_hand():
 
 @pytest.mark.slow
 def test_gradient_descent_hovers_on_the_chebyshev_problem():
-    data = run("descent", problem="chebyshev-5", points=20, layers="100", gain=1.0,
-               lr="0.2", steps=6000)  # fmt: skip
+    data = run("descent", problem="chebyshev-5", points=20, layers="100", lr="0.2", steps=6000)
     assert float(hovering.edge_ratio(data).mean()) == pytest.approx(1, abs=0.1)

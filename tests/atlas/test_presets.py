@@ -20,6 +20,8 @@ FEW = {
     },
     "ricci-flow": {"steps": 1, "smoothing_steps": 20, "own_steps": 1},
     "ntk-regime": {"steps": 16, "student_steps": 2, "thrown_steps": 2},
+    "sgd-escape": {"gd_steps": 16, "restart_steps": 4, "growth_steps": 6, "settle_steps": 4,
+                   "diagram_steps": 4},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)

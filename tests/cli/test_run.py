@@ -240,7 +240,6 @@ def asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "study"),
     [
-        (f"x,y\n{SIGNAL}", "frequency-principle"),
         ("source,target\nann,bob\nbob,cid\ncid,ann\n", "ricci-flow"),
         ("n\n719\n1439\n", "integer-complexity"),
     ],
@@ -261,11 +260,11 @@ def test_a_file_runs_the_one_study_that_can_read_it(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (INDEXED, "several studies can read my.csv (choose: chymist run frequency-principle --data "
-         "my.csv or chymist run integer-complexity --data my.csv)"),
+        (f"x,y\n{SIGNAL}", "several studies can read my.csv (choose: chymist run "
+         "edge-of-stability --data my.csv or chymist run frequency-principle --data my.csv or "),
         ("1,2\n2,3\n3,1\n", "several studies can read my.csv (choose: chymist run "
          "integer-complexity --data my.csv or chymist run ricci-flow --data my.csv)"),
-        ("a,b,c,d\n", "no study can read my.csv (to see why: chymist run frequency-principle "),
+        ("a,b,c,d\n", "no study can read my.csv (to see why: chymist run edge-of-stability "),
     ],
 )  # fmt: skip
 def test_a_file_of_several_studies_or_none_is_asked_about(

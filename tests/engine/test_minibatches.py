@@ -81,3 +81,27 @@ def test_a_batch_that_cannot_be_drawn_is_refused(batch):
     words = rf"batch {batch} cannot be drawn from 13 samples \(allowed: 1 to 13"
     with pytest.raises(BadParameter, match=words):
         networks().train(SOLVERS["gd"], samples(X), samples(Y), steps=1, batch=batch, record={})
+
+
+def test_without_epochs_each_step_draws_from_all_samples():
+    ensemble = networks(seeds=(6, 1))
+    run = ensemble.train(
+        GradientDescent(0.1), samples(X), samples(Y), steps=10, batch=6, epochs=False,
+        record={loss: every()},
+    )  # fmt: skip
+    module = MLP(2, 9, 7, 1).double()
+    module.load_state_dict({n: p[1] for n, p in ensemble.parameters.items()})
+    generator = Bench("s", "e", (1,)).key(1, "batches").torch()
+    x, y, full, drawn = torch.tensor(X), torch.tensor(Y)[:, None], [], []
+    for _ in range(10):
+        picked = torch.randperm(13, generator=generator)[:6]
+        drawn.append(set(picked.tolist()))
+        full.append(mean_squared_error(module(x), y).item())
+        module.zero_grad()
+        mean_squared_error(module(x[picked]), y[picked]).backward()
+        with torch.no_grad():
+            for p in module.parameters():
+                p -= 0.1 * p.grad
+    np.testing.assert_allclose(run.data.loss.sel(seed=1)[:-1], full, rtol=0, atol=1e-12)
+    # Two batches of one epoch would share no sample.
+    assert all(drawn[step] & drawn[step + 1] for step in (0, 2, 4, 6))

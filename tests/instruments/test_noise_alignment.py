@@ -118,3 +118,15 @@ def test_too_many_outputs_are_refused():
     x = torch.zeros(7000, 1)
     with pytest.raises(CannotMeasure, match="a part of the samples"):
         instruments.noise_alignment(nn.Linear(1, 1), half_squared_error, (x, x + 1))
+
+
+def test_kernels_of_many_networks_give_the_nonuniformity_of_each():
+    torch.manual_seed(0)
+    networks = [nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1)).double() for _ in "ab"]
+    x = torch.randn(7, 3, dtype=F64)
+    found = instruments.kernel_nonuniformity(torch.stack([instruments.ntk(m, x) for m in networks]))
+    for lane, model in enumerate(networks):
+        data = (x, torch.zeros(7, 1, dtype=F64))
+        expected = instruments.nonuniformity(model, half_squared_error, data)
+        torch.testing.assert_close(found.value[lane], expected.value)
+        torch.testing.assert_close(found.sharpness[lane], expected.sharpness)

@@ -195,3 +195,56 @@ def test_a_rectangle_in_one_dimension():
 def test_what_has_no_meaning_is_refused(call):
     with pytest.raises(ValueError, match=r"(must|cannot) "):
         call()
+
+
+@pytest.mark.parametrize("features", [3, 12])
+@pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
+def test_the_radius_of_a_kernel_is_that_of_its_hessians(features, noise):
+    rows = gaussian_rows(9, features, seed=2)
+    hessians = sgd_stability.rank_one_hessians(rows)
+    expected = sgd_stability.second_moment_radius(hessians, 2.5, noise)
+    # With fewer features than samples some directions are not acted on: they keep their size.
+    if features < 9:
+        expected = max(expected, 1.0)
+    found = sgd_stability.kernel_radius(rows @ rows.T, 2.5, noise)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_mean_loss_is_that_of_all_sequences_of_batches():
+    from itertools import combinations, product
+
+    rows, lr, batch = gaussian_rows(4, 6, seed=5), 1.1, 2
+    kernel, start = rows @ rows.T, np.array([0.3, -1.0, 0.5, 0.2])
+    losses = []
+    for picks in product(combinations(range(4), batch), repeat=3):
+        r = start
+        for pick in picks:
+            r = r - lr * kernel[:, list(pick)] @ r[list(pick)] / batch
+        losses.append((r**2).sum() / 8)
+    noise = sgd_stability.sampling_noise(batch, 4)
+    found = sgd_stability.mean_losses(kernel, start, lr, noise, 3)
+    assert found[0] == pytest.approx((start**2).sum() / 8)
+    assert found[3] == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+def test_the_mean_loss_grows_by_the_radius_in_the_long_run():
+    rows = gaussian_rows(6, 8, seed=6)
+    kernel, lr = rows @ rows.T, 4.0
+    losses = sgd_stability.mean_losses(kernel, np.ones(6), lr, 1.0, 200)
+    radius = sgd_stability.kernel_radius(kernel, lr, 1.0)
+    assert losses[200] / losses[199] == pytest.approx(radius, rel=1e-5)
+
+
+def test_on_the_curve_one_dimension_is_just_stable():
+    lr, noise = 0.7, 0.3
+    for a in (0.4, 1 / lr, 2.5):
+        s = float(sgd_stability.nonuniformity_curve(a, lr, noise))
+        pair = np.array([a - s, a + s])[:, None, None]
+        assert sgd_stability.second_moment_radius(pair, lr, noise) == pytest.approx(1)
+    at_top = sgd_stability.nonuniformity_curve(1 / lr, lr, noise)
+    assert at_top == pytest.approx(sgd_stability.nonuniformity_bound(lr, noise))
+
+
+def test_a_kernel_must_be_positive():
+    with pytest.raises(ValueError, match="negative eigenvalue"):
+        sgd_stability.kernel_radius(np.diag([1.0, -1.0]), 0.1, 1.0)

@@ -1,6 +1,6 @@
 """Data that studies share, and readers of what a user brings."""
 
-from chymist.data.digits import digits8, one_hot, standardised
+from chymist.data.digits import digits8, digits_parity, one_hot, standardised
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -56,6 +56,7 @@ __all__ = [
     "are_prime",
     "complexity_table",
     "dense_complexity",
+    "digits_parity",
     "divisors",
     "chebyshev",
     "digits8",

@@ -85,6 +85,7 @@ from chymist.instruments.moments import Moments, second_moments, training_moment
 from chymist.instruments.noise_alignment import (
     NoiseAlignment,
     NonUniformity,
+    kernel_nonuniformity,
     noise_alignment,
     nonuniformity,
 )
@@ -235,6 +236,7 @@ __all__ = [
     "jacobian_singular_values",
     "kernel_alignment",
     "kernel_drift",
+    "kernel_nonuniformity",
     "kernel_spectrum",
     "layer_norms",
     "lipschitz_exact",

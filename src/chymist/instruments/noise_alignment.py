@@ -118,6 +118,31 @@ def nonuniformity(model: nn.Module, loss: Loss, data: Data, **options: Any) -> N
     return NonUniformity(top.sqrt(), torch.linalg.eigvalsh(made.curvature)[-1])
 
 
+def kernel_nonuniformity(kernel: Float[Tensor, "*lane sample sample"]) -> NonUniformity:
+    """Return `nonuniformity` and sharpness from tangent kernels, for many networks at once.
+
+    For half the mean squared error of one output, whose samples' Gauss-Newton matrices have rank
+    one: with K = S S, G is S S / n and mean_i G_i^2 is S diag(K) S / n in the coordinates of S.
+    Shapes: (*lane). Unit: outputs over parameters, squared. Cost: two eigenvalue problems a lane,
+    samples^3. Error: rounding, of the kernel mostly. Source: see `nonuniformity`.
+
+    Two samples of curvature 0.2 and 3.8 in one parameter:
+
+    >>> x = torch.tensor([[0.2], [3.8]], dtype=torch.float64).sqrt()
+    >>> found = kernel_nonuniformity(x @ x.T)
+    >>> found.value.round(decimals=8), found.sharpness.round(decimals=8)
+    (tensor(1.8000, dtype=torch.float64), tensor(2., dtype=torch.float64))
+    """
+    n = kernel.shape[-1]
+    values, vectors = torch.linalg.eigh(kernel.double())
+    root = (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
+    mean = root @ root / n
+    lengths = kernel.double().diagonal(dim1=-2, dim2=-1)
+    scatter = (root * lengths.unsqueeze(-2)) @ root / n - mean @ mean
+    top = torch.linalg.eigvalsh(scatter)[..., -1].clamp(min=0)
+    return NonUniformity(top.sqrt(), values[..., -1] / n)
+
+
 @dataclass(frozen=True, eq=False)
 class _Reduced:
     """Sigma, G and the mean of G_i^2 in coordinates of the space of the outputs' gradients."""

@@ -1,0 +1,134 @@
+"""The drawings of the study `sgd-escape`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from chymist import figures
+
+
+def times(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Escape time by distance."""
+    words: dict[str, Any] = {"title": "steps to escape", "x_title": "distance from x = 1",
+                             "x_scale": "log"}  # fmt: skip
+    chart = figures.measured(run.time, "eps", points=True, **words)
+    return chart + figures.predicted(run.predicted_time, "eps", **words)
+
+
+def distances(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Median distance along a run, the control beside it."""
+    words: dict[str, Any] = {"title": "median |x - 1|", "x_title": "updates", "scale": "log"}
+    charts = []
+    for part, title in zip((run, control), ("sampling noise", "white noise (control)"),
+                           strict=True):  # fmt: skip
+        if part is not None:
+            chart = figures.measured(
+                part.distance, "step", colour="eps", colour_title="start", **words
+            )
+            theory_says = figures.predicted(part.predicted_distance, "step", detail="eps", **words)
+            charts.append((chart + theory_says).properties(title=title))
+    return alt.hconcat(*charts)
+
+
+def step_size(
+    between: tuple[float, float], run: xr.Dataset, control: xr.Dataset | None
+) -> alt.TopLevelMixin:
+    """Threshold of every seed; rules where the mean square and almost every run turn unstable."""
+    return figures.statistic(
+        run.threshold, title="step size at which half escape", low=between[0], high=between[1]
+    )
+
+
+def restarts(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Cells by their place in units of the bounds, the control beside."""
+    charts = []
+    for part, title in zip((run, control), ("minibatches", "all samples (control)"), strict=True):
+        if part is None:
+            continue
+        across, up = part.in_sharpness, part.in_nonuniformity
+        rows = figures.table(share=part.escaped, across=across + 0 * up, up=up + 0 * across)
+        dots = (
+            alt.Chart(alt.Data(values=rows))
+            .mark_circle(size=45, opacity=0.8, stroke=figures.INK, strokeWidth=0.3)
+            .encode(
+                x=alt.X(**figures.axis("across", "sharpness / (2 / step size)", "log")),
+                y=alt.Y(**figures.axis("up", "non-uniformity / its bound", "log")),
+                color=alt.Color("share:Q", title="share that escapes",
+                                scale=alt.Scale(scheme="viridis", domain=[0, 1])),
+            )
+        )  # fmt: skip
+        charts.append((dots + _box(rows)).properties(title=title))
+    return alt.hconcat(*charts)
+
+
+def growth(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Mean loss of the first seeds with the prediction."""
+    words: dict[str, Any] = {"title": "mean loss", "x_title": "updates", "scale": "log"}
+    some = run.isel(seed=slice(4)).rename(seed="start")
+    # Beyond a loss of 1 the linear theory says nothing.
+    says = some.predicted_loss.where(some.predicted_loss < 1)
+    chart = figures.measured(some.loss, "step", colour="start", **words)
+    return chart + figures.predicted(says, "step", detail="start", **words)
+
+
+def landing(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Loss after the restart and the ratios of curvature."""
+    words: dict[str, Any] = {"title": "loss", "x_title": "updates", "scale": "log",
+                             "x_scale": "log"}  # fmt: skip
+    parts = [run] if control is None else [run, control]
+    names = ["minibatches", "all samples (control)"][: len(parts)]
+    losses = xr.concat([part.loss for part in parts], xr.Variable("training", names), join="outer")
+    ratio = xr.concat(
+        [part.sharper for part in parts], xr.Variable("training", names), join="outer"
+    )
+    left = figures.measured(losses, "step", colour="training", **words)
+    right = figures.statistic(ratio, title="sharpness after / before", category="training")
+    return alt.hconcat(left, right)
+
+
+def diagram(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """The plane of sharpness and non-uniformity, a panel a step size."""
+    charts = []
+    for lr in run.lr.values.tolist():
+        part = run.sel(lr=lr)
+        rows = figures.table(across=part.sharpness, up=part.nonuniformity)
+        dots = (
+            alt.Chart(alt.Data(values=rows))
+            .mark_circle(size=45, opacity=0.8)
+            .encode(
+                x=alt.X(**figures.axis("across", "sharpness", "log")),
+                y=alt.Y(**figures.axis("up", "non-uniformity", "log")),
+                color=alt.Color("batch:N", title="batch", sort=None,
+                                scale=alt.Scale(range=figures.PALETTE)),
+            )
+        )  # fmt: skip
+        # All samples are bounded by nothing, and in units of that have 0.
+        bound = (part.nonuniformity / part.in_nonuniformity).median("seed")
+        bounds = figures.table(up=bound.where(np.isfinite(bound)))
+        lines = (
+            alt.Chart(alt.Data(values=bounds))
+            .mark_rule(strokeDash=[5, 3])
+            .encode(y=alt.Y("up:Q"), color="batch:N")
+        )
+        edge = alt.Chart(alt.Data(values=[{"across": 2 / lr}]))
+        edge = edge.mark_rule(strokeDash=[5, 3], color=figures.INK).encode(x="across:Q")
+        charts.append((dots + lines + edge).properties(title=f"step size {lr:g}", width=230))
+    return alt.hconcat(*charts)
+
+
+def _box(rows: list[dict[str, Any]]) -> alt.LayerChart:
+    """Dashed lines at the rectangle's sides, and the curve that is exact in one dimension."""
+    words = {"strokeDash": [5, 3], "color": figures.INK}
+    side = alt.Chart(alt.Data(values=[{"one": 1.0}])).mark_rule(**words)
+    least = min(row["across"] for row in rows)
+    across = np.geomspace(least, 0.999, 200) if least < 0.999 else np.array([])
+    # In units of the rectangle's sides: s = sqrt(4 a (1 - a)).
+    arc = [{"across": float(a), "arc": float(np.sqrt(4 * a * (1 - a)))} for a in across]
+    curve = alt.Chart(alt.Data(values=arc)).mark_line(color=figures.INK, strokeWidth=1)
+    return alt.layer(
+        side.encode(x="one:Q"), side.encode(y="one:Q"), curve.encode(x="across:Q", y="arc:Q")
+    )

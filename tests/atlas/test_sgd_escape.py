@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from chymist.atlas.dynamics import escape, well
+from chymist.atlas.dynamics import sgd_escape as study
+from chymist.bench import Bench
+from chymist.errors import BadParameter
+
+SMALL = {"runs": 400, "threshold_runs": 20, "samples": 16, "width": 6, "gd_steps": 400,
+         "restart_steps": 60, "orders": 3, "growth_orders": 64, "settle_steps": 50,
+         "diagram_steps": 50, "diagram_batch": (1, 16)}  # fmt: skip
+
+
+def run(name, **change):
+    p = study.EscapeParams.parse({**SMALL, **change}).cells()[0]
+    experiment = study.STUDY.experiment(name)
+    data = experiment.run(p, Bench(study.STUDY.slug, name, (0, 1)))
+    if experiment.prediction:
+        predicted = experiment.prediction(p, data)
+        data = data.assign({f"predicted_{n}": v for n, v in predicted.data_vars.items()})
+    return data
+
+
+@pytest.mark.parametrize("name", [e.name for e in study.STUDY.experiments])
+def test_every_statistic_keeps_the_seeds(name):
+    data = run(name)
+    for claim in study.STUDY.experiment(name).claims:
+        assert claim.statistic(data).sizes["seed"] == 2
+    for figure in study.STUDY.experiment(name).figures:
+        figure.draw(data, data)
+        figure.draw(data, None)
+
+
+def test_both_minima_have_one_sharpness_and_the_samples_disagree_at_one():
+    x, h = np.array([0.0, 1.0]), 1e-4
+    mean = (well.average(x + h) - well.average(x - h)) / (2 * h)
+    np.testing.assert_allclose(mean, [2, 2])
+    each = [(well.gradient(x + h, c) - well.gradient(x - h, c)) / (2 * h) for c in well.HALVES]
+    np.testing.assert_allclose(np.std(each, axis=0), [0, 1.8], atol=1e-9)
+    assert well.gradient(np.array([1 - well.EDGE + 1e-6]), 1.9) < 0
+    assert well.gradient(np.array([1 - well.EDGE - 1e-6]), 1.9) > 0
+
+
+def test_white_noise_and_no_noise_stay_where_sampling_leaves():
+    shares = {kick: run("well", kick=kick).at_zero for kick in ("sample", "mean", "white")}
+    assert (shares["sample"] == 1).all()
+    assert (shares["mean"] == 0).all() and (shares["white"] == 0).all()
+
+
+def test_what_is_stable_does_not_leave_in_one_dimension():
+    assert np.isinf(run("well", step=0.5).time.sel(eps=1e-8)).all()
+
+
+def test_restarts_begin_where_gradient_descent_ended():
+    p = study.EscapeParams.parse(SMALL).cells()[0]
+    bench = Bench("s", "restart", (0, 1))
+    x, y = escape._digits(p)
+    start = escape._minima(p, bench, p.lr0)
+    loss = (0.5 * (start.predict(x) - y) ** 2).mean(("sample", "feature"))
+    first = run("settling").loss.isel(step=0)
+    assert (loss < 0.1).all() and (first < 0.1).all()
+    assert start.lanes.dims == ("lr0", "seed")
+
+
+def test_the_accuracy_weighs_both_kinds_and_leaves_out_the_border():
+    cells = {"lr0": [1.0], "lr": [1.0, 2.0, 3.0, 4.0], "batch": [1], "seed": [0]}
+    shape, dims = (1, 4, 1, 1), tuple(cells)
+    data = xr.Dataset(
+        {
+            "escaped": (dims, np.reshape([0.0, 0.0, 1.0, 1.0], shape)),
+            "in_sharpness": (dims, np.full(shape, 0.5)),
+            "in_nonuniformity": (dims, np.reshape([0.5, 1.1, 1.1, 2.0], shape)),
+        },
+        cells,
+    )
+    assert escape.by_rectangle(data).item() == 1
+    wrong = data.assign(in_nonuniformity=2 + 0 * data.in_nonuniformity)
+    assert escape.by_rectangle(wrong).item() == 0.5
+    # On the curve at a tenth of 2/lr the bound is 0.6 of the rectangle's.
+    low = data.assign(in_sharpness=0 * data.escaped + 0.1,
+                      in_nonuniformity=0.8 * data.escaped + 0.3)  # fmt: skip
+    assert escape.by_curve(low).item() == 1
+    between = low.assign(in_nonuniformity=0.45 * data.escaped + 0.3)
+    assert escape.by_curve(between).item() == 1
+    assert escape.by_rectangle(between).item() == 0.5
+
+
+def test_batches_without_epochs_give_the_mean_loss_of_the_linear_theory():
+    # Two batches an epoch: in the next step the rest would be drawn, and the noise partly undone.
+    data = run("first-steps", growth_batch=8, growth_orders=2000, growth_steps=6, growth_reach=0.5)
+    ratio = data.loss / data.predicted_loss
+    assert abs(ratio - 1).max() < 0.08
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 1.5},
+        {"eps": 1.0},
+        {"kick": "pink"},
+        {"batch": (1, 100)},
+        {"diagram_batch": (65,)},
+        {"growth_reach": 1},
+        {"samples": 2000},
+    ],
+)
+def test_parameters_out_of_range_are_refused(change):
+    with pytest.raises(BadParameter):
+        study.EscapeParams.parse(change)
