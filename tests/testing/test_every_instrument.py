@@ -26,9 +26,10 @@ TABLES = (
     test_noise_alignment.CONTRACTS,
 )  # fmt: skip
 RECORDS = {n for n in instruments.__all__ if inspect.isclass(getattr(instruments, n))}
-CURVE, ARRAY, MOMENTS, DRAWN, MATRIX = (
+CURVE, ARRAY, MOMENTS, DRAWN, MATRIX, KEPT = (
     "is of a recorded curve", "is of arrays, not of a network", "compares two moments or networks",
     "draws anew for each lane or call", "is of a matrix, kernel or logits that are given",
+    "measures nothing: it keeps what is there",
 )  # fmt: skip
 WITHOUT = {
     **dict.fromkeys((
@@ -49,8 +50,12 @@ WITHOUT = {
         "training_slice",
     ), DRAWN),
     **dict.fromkeys((
-        "effective_rank", "fourier_diagonal", "predicted_residuals", "softmax_saturation",
+        "effective_rank", "fourier_diagonal", "kernel_nonuniformity", "predicted_residuals",
+        "softmax_saturation",
     ), MATRIX),
+    **dict.fromkeys(("dst_modes", "segmentation_scores"), ARRAY),
+    **dict.fromkeys(("training_outputs", "training_weights"), KEPT),
+    "sine_error": "is of the inner points of one line, which no other instrument's data are",
     "empirical_ntk": "is of stacked parameters, as `ntk` is of one network",
     "stacked_neurons": "is of stacked parameters, as `neurons` are of one network",
 }  # fmt: skip

@@ -124,7 +124,8 @@ def kernel_nonuniformity(kernel: Float[Tensor, "*lane sample sample"]) -> NonUni
     For half the mean squared error of one output, whose samples' Gauss-Newton matrices have rank
     one: with K = S S, G is S S / n and mean_i G_i^2 is S diag(K) S / n in the coordinates of S.
     Shapes: (*lane). Unit: outputs over parameters, squared. Cost: two eigenvalue problems a lane,
-    samples^3. Error: rounding, of the kernel mostly. Source: see `nonuniformity`.
+    samples^3. Memory: a few kernels. Error: rounding, of the kernel mostly. Source: see
+    `nonuniformity`.
 
     Two samples of curvature 0.2 and 3.8 in one parameter:
 

@@ -9,7 +9,8 @@ def training_outputs(samples: int, output: int = 0, name: str = "output") -> Ins
     """One output of every lane on its training inputs, of which there are so many.
 
     Shape: (lane, sample). Unit: 1, that of the targets. Cost: nothing in full batch, where the
-    training's own forward pass is used, else one forward pass. Error: none.
+    training's own forward pass is used, else one forward pass. Memory: them, at every recording.
+    Error: none. Source: none; what the networks return.
 
     >>> training_outputs(3).dims
     ('sample',)

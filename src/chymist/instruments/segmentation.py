@@ -29,7 +29,8 @@ def segmentation_scores(
 
     A negative symbol of the text is a boundary that was given: the starts of what follows it, and
     that of the text, are right whatever is done and are not counted. A token is right if both its
-    ends are and nothing inside is cut. NaN where there is nothing to divide by. Cost: a pass.
+    ends are and nothing inside is cut. NaN where there is nothing to divide by. Shape: numbers.
+    Unit: 1. Cost: a pass. Memory: a few copies of the starts. Error: none.
     Source: Goldwater, Griffiths, Johnson (2009), section 3.
 
     >>> text = np.array([0, 1, 2, 3])

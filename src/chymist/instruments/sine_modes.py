@@ -22,8 +22,9 @@ from chymist.instruments.snapshot import Instrument, Snapshot
 def dst_modes(values: Float[ndarray, "*lane *point"], dims: int = 1) -> Float[ndarray, "*lane *k"]:
     """Return the coefficients c(k) of sum_k c(k) sin(k pi j / N) over the last `dims` axes.
 
-    The discrete sine transform of type I divided by N a direction; k = 1, ..., N - 1. Unit: that of
-    the values. Cost: n log n. Error: rounding. Source: none; the definition.
+    The discrete sine transform of type I divided by N a direction; k = 1, ..., N - 1. Shape: that
+    of the values. Unit: that of the values. Cost: n log n. Memory: one copy. Error: rounding.
+    Source: none; the definition.
 
     >>> dst_modes(3 * np.sin(2 * np.pi * np.arange(1, 8) / 8))[:3].round(12) + 0.0
     array([0., 3., 0.])
@@ -44,6 +45,10 @@ def sine_error(target: xr.DataArray, modes: Sequence[int], name: str = "error") 
 
     Raises:
         CannotMeasure: the target has nothing at one of the modes.
+
+    >>> line = xr.DataArray(np.sin(np.pi * np.arange(1, 8) / 8), dims="sample")
+    >>> sine_error(line, [1]).dims
+    ('mode',)
     """
     n = target.shape[-1] + 1
     content = abs(dst_modes(np.asarray(target, dtype=float)))[..., [k - 1 for k in modes]]

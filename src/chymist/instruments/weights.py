@@ -13,6 +13,7 @@ def training_weights(parameters: int, name: str = "weights") -> Instrument:
 
     `parameters` is how many the network has. Shape: (lane, parameter). Unit: 1. Cost: a copy.
     Memory: all of them at every recording: for small networks, or few recordings. Error: none.
+    Source: none; what is trained.
 
     >>> training_weights(7).dims
     ('parameter',)
