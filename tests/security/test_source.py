@@ -27,7 +27,7 @@ ALLOWED = {
     for file in ("catalogue.py", "measuring.py")
     for way in ("exec_module", "import_module")
 }
-# NumPy's archives of numbers; objects are refused unless it is told otherwise, and that is looked for.
+# Archives of numbers: NumPy refuses objects unless it is told otherwise, which is looked for.
 ALLOWED |= {(f"data/{file}.py", "np.load") for file in ("right_sides", "tables")}
 
 
