@@ -31,7 +31,6 @@ from chymist.instruments.calling import by_formula
 from chymist.keys import Key
 from chymist.lanes import SAMPLE_DIMS, Lanes, lane_dims
 from chymist.memory import free as free_memory
-from chymist.native.nodes import Tape
 from chymist.recording import without_values
 from chymist.solvers import Solver
 from chymist.stacked import must_go_one_by_one, stacked_forward
@@ -216,7 +215,7 @@ class Ensemble:
         path = choose(task, self.engine)
         # What has a tape does the same whatever its data.
         decides = path.tape is None and whole._decides_by_data(x)
-        saved = whole._saved_bytes(x, path.tape)
+        saved = whole._saved_bytes(x)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
@@ -260,11 +259,9 @@ class Ensemble:
             x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
         return (x[0] if x.ndim == 3 else x)[:count].to(self._like())
 
-    def _saved_bytes(self, x: Tensor | xr.DataArray, tape: Tape | None = None) -> float:
+    def _saved_bytes(self, x: Tensor | xr.DataArray) -> float:
         """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
         samples = x.shape[-2]
-        if tape:
-            return float(tape.kept(samples) * self._like().element_size())
         # As much a sample, however many there are.
         x = self._first_samples(x, _MEASURED)
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}

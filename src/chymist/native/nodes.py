@@ -69,15 +69,6 @@ class Tape:
         """Whether each node depends on a parameter."""
         return needed(self.nodes)
 
-    def kept(self, samples: int) -> int:
-        """Numbers that a forward pass keeps for the backward pass, about."""
-        made = zip(self.nodes, self.needed(), strict=True)
-        return sum(
-            node.size * (samples if node.each else 1)
-            for node, needed in made
-            if needed and node.op not in HELD
-        )
-
     def flops(self, samples: int) -> int:
         """Floating-point operations of a step's matrix products, about."""
         total = 0
