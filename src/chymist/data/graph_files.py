@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from chymist.data.given_text import given_text
 from chymist.errors import BadInput
 
 GRAPH_FILES = (".csv", ".tsv", ".edges", ".graphml", ".gexf", ".gml")
@@ -73,18 +74,7 @@ def graph(path: Path | str) -> xr.Dataset:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
-                           f"at most {LARGEST} are read; take a part of the graph")  # fmt: skip
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})",
-                       "save it in UTF-8") from None  # fmt: skip
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None
+    text = given_text(path, LARGEST, "take a part of the graph", "save it in UTF-8")
     if not text.strip():
         raise BadInput(f"{path.name} is empty", "give an edge list: a row source,target for each")
     return text

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from chymist.data.given_text import given_text
 from chymist.errors import BadInput
 
 LARGEST = 10**12
@@ -32,7 +33,7 @@ def whole_numbers(path: Path | str) -> xr.Dataset:
     path = Path(path)
     found: set[int] = set()
     header_allowed = True
-    for row, line in enumerate(_text(path).splitlines(), start=1):
+    for row, line in enumerate(given_text(path, BYTES).splitlines(), start=1):
         cell = re.split(r"[,;\t]", line)[0].strip().strip('"')
         if not line.strip():
             continue
@@ -82,18 +83,3 @@ def whole_ranges(values: Any) -> tuple[int | Any, ...]:
     if len(several) > MOST:
         raise ValueError(f"{len(several)} numbers are more than {MOST}")
     return tuple(several)
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > BYTES:
-            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
-                           f"at most {BYTES} are read")  # fmt: skip
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})",
-                       "save it as a CSV file in UTF-8") from None  # fmt: skip
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None

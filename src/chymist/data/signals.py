@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Float
 from numpy import ndarray
 
+from chymist.data.given_text import given_text
 from chymist.errors import BadInput
 
 FEWEST = 16
@@ -67,7 +68,7 @@ def signal(path: Path | str) -> xr.Dataset:
 
 def _rows(path: Path) -> Iterator[tuple[int, float, float]]:
     """Yield the line number, x and y of each row; blank lines are passed over."""
-    lines = _text(path).splitlines()
+    lines = given_text(path, LARGEST, "thin it first").splitlines()
     first = next((line for line in lines if line.strip()), "")
     if not first:
         raise BadInput(f"{path.name} is empty", "give two columns, x and y")
@@ -86,21 +87,6 @@ def _rows(path: Path) -> Iterator[tuple[int, float, float]]:
         header_allowed = False
         x, y = (_number(path, number, cell) for cell in cells)
         yield number, x, y
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
-                           f"at most {LARGEST} are read; thin it first")  # fmt: skip
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})",
-                       "save it as a CSV file in UTF-8") from None  # fmt: skip
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None
 
 
 def _is_number(cell: str) -> bool:
