@@ -37,8 +37,9 @@ class Solver:
         return len(self.state_names)
 
     def numbers(self) -> dict[str, Number]:
-        """Return the rule's numbers by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Return the rule's numbers by name; a field that holds words is none."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in found.items() if not isinstance(value, str)}
 
     def start(self, parameters: Tensors) -> dict[str, Any]:
         """Return the state before the first update: {name: {parameter: zeros}}."""

@@ -29,10 +29,6 @@ class NeuronClock(Solver):
     inner: str = "inner"
     outer: str = "outer"
 
-    def numbers(self) -> dict[str, Number]:
-        """Return the step; the names of layers are no numbers."""
-        return {"step": self.step}
-
     def start(self, parameters: Tensors) -> dict[str, Any]:
         """Keep the neurons' norms."""
         return {"norms": self._rows(parameters).norm(dim=2, keepdim=True)}

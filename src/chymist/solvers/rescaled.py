@@ -27,10 +27,6 @@ class RescaledAdam(Adam):
     pattern: str = "*"
     factor: Number = 1.0
 
-    def numbers(self) -> dict[str, Number]:
-        """Return the rule's numbers by name; the pattern is none."""
-        return {n: v for n, v in super().numbers().items() if n != "pattern"}
-
     def update(
         self,
         parameters: Tensors,
@@ -66,10 +62,6 @@ class RescaledDescent(GradientDescent):
     elementwise: ClassVar[bool] = False
     pattern: str = "*"
     factor: Number = 1.0
-
-    def numbers(self) -> dict[str, Number]:
-        """Return the rule's numbers by name; the pattern is none."""
-        return {n: v for n, v in super().numbers().items() if n != "pattern"}
 
     def update(
         self,
