@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         between,
         exactly,
     )
+    from chymist.doctor import Checkup, Finding, preflight
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
     from chymist.params import Axis, ExactParams, Field, Lane, Params
@@ -33,6 +34,7 @@ _HOME = {
     "Axis": "params",
     "Bench": "bench",
     "Certificate": "claims",
+    "Checkup": "doctor",
     "ChymistError": "errors",
     "Claim": "claims",
     "Control": "study",
@@ -40,6 +42,7 @@ _HOME = {
     "Experiment": "study",
     "Field": "params",
     "Figure": "study",
+    "Finding": "doctor",
     "Input": "study",
     "Lab": "lab",
     "Lane": "params",
@@ -54,6 +57,7 @@ _HOME = {
     "between": "claims",
     "exactly": "claims",
     "find": "catalogue",
+    "preflight": "doctor",
     "references": "bibliography",
     "resume": "api",
     "run": "api",
@@ -65,6 +69,7 @@ __all__ = [
     "Axis",
     "Bench",
     "Certificate",
+    "Checkup",
     "ChymistError",
     "Claim",
     "Control",
@@ -72,6 +77,7 @@ __all__ = [
     "Experiment",
     "Field",
     "Figure",
+    "Finding",
     "Input",
     "Lab",
     "Lane",
@@ -86,6 +92,7 @@ __all__ = [
     "between",
     "exactly",
     "find",
+    "preflight",
     "references",
     "resume",
     "run",

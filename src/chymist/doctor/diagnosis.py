@@ -1,0 +1,32 @@
+"""From a chart to findings, the root cause first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import SEVERITIES, Finding
+from chymist.doctor.rule import Rule
+from chymist.doctor.rules import RULES
+
+
+def diagnose(chart: Chart, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
+    """Return the findings of all rules, worst first; what another finding accounts for is a note.
+
+    A rule judges by itself. Of a rule that found something above a note, the rules that it
+    `explains` are lowered to notes which say so.
+    """
+    made = [(rule, finding) for rule in rules for finding in rule.judge(chart)]
+    causes: dict[str, str] = {}
+    for rule, finding in made:
+        if finding.severity != "note" and rule.name not in causes:
+            causes |= dict.fromkeys(rule.explains, rule.name)
+    told = [_lowered(f, causes.get(rule.name, "")) for rule, f in made]
+    return tuple(sorted(told, key=lambda f: -SEVERITIES.index(f.severity)))
+
+
+def _lowered(finding: Finding, cause: str) -> Finding:
+    if not cause or cause == finding.rule:
+        return finding
+    return replace(finding, severity="note", because=cause)
