@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.diagnosis import diagnose
 from chymist.doctor.finding import Finding, Severity, worst
+
+if TYPE_CHECKING:
+    from chymist.lab import Lab
+    from chymist.lab.watched import Watched
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,47 @@ class Checkup:
         from chymist.report import checkup
 
         return checkup.table(self.as_json(), width)
+
+    def write_report(self, path: str | Path) -> Path:
+        """Write the report as one self-contained HTML file and return its path.
+
+        Raises:
+            CannotWrite: the file system refuses.
+        """
+        from chymist.files import write_text
+        from chymist.report import checkup
+
+        write_text(Path(path), checkup.page(self.as_json()))
+        return Path(path)
+
+    def keep(self, lab: Lab | str | Path | None = None, name: str = "training") -> Watched:
+        """Keep the checkup in a lab as a sealed run with its report; see `lab.watched.seal`.
+
+        Raises:
+            UsageError: the name is impossible.
+            CannotWrite: the lab is a file, is read-only, or the disk refuses.
+        """
+        from chymist.lab.watched import seal
+        from chymist.report import checkup
+
+        told = self.chart.facts.get("watch", {})
+        seconds = float(told.get("elapsed", 0.0))
+        return seal(
+            lab, self.as_json(), name=name, seconds=seconds, training=told, page=checkup.page
+        )
+
+    @classmethod
+    def kept(cls, name: str = "latest", lab: Lab | str | Path | None = None) -> Checkup:
+        """Return the checkup of a watched training in a lab, by what `Lab.watched` takes.
+
+        Raises:
+            UnknownRun: no watched training, or more than one id, fits.
+            DamagedRun: a file of it is missing or altered.
+        """
+        from chymist.lab import Lab
+
+        home = lab if isinstance(lab, Lab) else Lab(lab)
+        return cls.from_json(home.watched(name).checkup)
 
     def as_json(self) -> dict[str, Any]:
         """Return findings and chart as JSON values."""

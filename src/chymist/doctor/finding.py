@@ -68,7 +68,7 @@ def worst(findings: list[Finding] | tuple[Finding, ...]) -> Severity | None:
 
 @cache
 def _built() -> frozenset[str]:
-    return frozenset(entry.slug for entry in catalogue.built_in())
+    return frozenset(entry.slug for entry in catalogue.entries())
 
 
 def _plain(value: Any) -> Any:

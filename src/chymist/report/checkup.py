@@ -247,7 +247,7 @@ def _told(one: Told) -> Text:
     else:
         rest.append(f"remedy: {finding['remedy']}")
     rest.append(f"{finding['rule']}, shown by the study {backing(finding)}")
-    for line in rest:
+    for line in "\n".join(rest).splitlines():
         lines.append(f"\n{printable(line)}", style="not bold")
     return lines
 

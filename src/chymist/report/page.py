@@ -32,7 +32,7 @@ def render_report(
     """
     views = view.experiments(manifest, outcome, figures)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             run=manifest,
@@ -48,13 +48,14 @@ def render_report(
             references=view.references(manifest),
             install=_install(manifest["versions"]),
             citation=bibtex(dict(manifest)),
-            style=_style(),
+            style=style(),
         )
     )
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills the templates."""
     environment = Environment(
         loader=PackageLoader("chymist.report", "templates"),
         autoescape=True,
@@ -74,7 +75,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _style() -> Markup:
+def style() -> Markup:
+    """Return the house's style sheet."""
     sheet = resources.files("chymist.report").joinpath("templates", "report.css")
     return Markup(sheet.read_text(encoding="utf-8"))  # noqa: S704  our own file
 
