@@ -50,12 +50,12 @@ def quantities(of: Sequence[Quantity] = QUANTITIES) -> str:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Write a table in Markdown.
+    r"""Write a table in Markdown.
 
     >>> print(table(("a", "b"), [("1", "x | y")]))
     | a | b |
     |---|---|
-    | 1 | x \\| y |
+    | 1 | x \| y |
     """
     heads = list(header)
     lines = [_row(heads), "|" + "---|" * len(heads)]
@@ -70,10 +70,10 @@ def filled(page: str) -> str:
     """
     for name, made in (("rules", rules()), ("quantities", quantities())):
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        text = f"{begin}\n\n{made}\n\n{end}"
-        page, places = re.subn(f"{begin}.*?{end}", lambda _, t=text: t, page, flags=re.DOTALL)
-        if places != 1:
-            raise ValueError(f"{places} places for {name}")
+        parts = re.split(f"{begin}.*?{end}", page, flags=re.DOTALL)
+        if len(parts) != 2:
+            raise ValueError(f"{len(parts) - 1} places for {name}")
+        page = f"{begin}\n\n{made}\n\n{end}".join(parts)
     return page
 
 
