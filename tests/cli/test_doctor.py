@@ -10,6 +10,7 @@ import chymist
 from chymist.cli import execute
 from chymist.doctor.chart import Chart, Reading
 from chymist.doctor.checkup import Checkup
+from chymist.doctor.finding import Finding
 from chymist.lab import Lab
 
 FILE = '''
@@ -99,11 +100,14 @@ def test_a_report_that_cannot_be_written_is_one_line(mine, refused):
     assert line.startswith("cannot write no/where.html")
 
 
-def kept():
+NOTE = Finding("a", "note", "b", 1.0, 2.0, "c", "d", "e", "edge-of-stability")
+
+
+def kept(*findings):
     chart = Chart({"watch": {"steps": 20, "elapsed": 3.5, "spent": 0.1}})
     for step in (0, 20):
         chart.add("sharpness", Reading(step, {"": 15.0 + step}))
-    return Checkup.of(chart).keep(name="mlp")
+    return Checkup(findings, chart).keep(name="mlp")
 
 
 def test_findings_of_a_kept_training(lab, capsys):
@@ -129,7 +133,7 @@ def test_a_checkup_writes_its_own_report(lab):
 
 @pytest.mark.parametrize("words", [["findings"], ["findings", "--table"], ["show"], ["runs"]])
 def test_what_was_kept_is_read_without_torch(lab, words):
-    kept()
+    kept(NOTE)
     code = (
         "import sys, json; from chymist.cli import execute\n"
         "code = execute(json.loads(sys.argv[1])); print('torch' in sys.modules, file=sys.stderr)\n"

@@ -192,6 +192,8 @@ def test_the_gauge_keeps_value_and_threshold_inside(value, threshold):
     places = [float(x) for x in re.findall(r"cx='([\d.]+)'", drawn)]
     assert len(places) == 2 and all(0 <= x <= 300 for x in places)
     assert "nan" not in re.sub(r"aria-label='[^']*'", "", drawn)
+    if not math.isfinite(value):
+        assert max(places) == 292  # At the end, beyond the threshold.
 
 
 def test_the_gauge_shades_what_is_allowed():
