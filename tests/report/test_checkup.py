@@ -169,8 +169,26 @@ def test_each_quantity_is_drawn_with_its_threshold():
     assert set(drawn) == {"sharpness", "loss", "update_ratio", "moments"}
     assert drawn["sharpness"].caption == "sharpness; dashed, the threshold"
     assert drawn["update_ratio"].tall
-    layers = [row["layer"] for row in drawn["moments"].spec["data"]["values"]]
+    layers = [row["layer"] for row in drawn["moments"].spec["datasets"]["rows"]]
     assert layers == [f"{i}.linear" for i in range(8)]
+
+
+def test_parameters_and_modules_stand_with_their_layers():
+    names = ["(network)", "b", "b.q.weight", "a.weight", "b.k", "a"]
+    known = {"facts": {"layers": {key: {} for key in ["a", "b.q", "b.k"]}}, "readings": {}}
+    known["readings"] = {"x": [{"step": 0, "values": dict.fromkeys(names, 1.0), "errors": {}}]}
+    assert told.ordered(known, names) == ["a.weight", "a", "b.q.weight", "b", "b.k", "(network)"]
+
+
+def test_zeros_are_left_blank_where_the_others_span_decades():
+    made = chart()
+    for step in (0, 10):
+        values = {n: 0.0 if i == 3 else 10.0**-i for i, n in enumerate(LAYERS)}
+        made.add("norm", Reading(step, values))
+    drawn = {one.name: one for one in readings.drawn(record(of=made))}["norm"]
+    assert drawn.caption.endswith("zero where blank")
+    assert len(drawn.spec["datasets"]["rows"]) == 2 * (len(LAYERS) - 1)
+    assert drawn.spec["encoding"]["color"]["scale"]["type"] == "log"
 
 
 def test_a_findings_threshold_is_drawn_where_the_chart_has_none():

@@ -168,7 +168,10 @@ def blocks(
 
 
 def ordered(chart: Mapping[str, Any], layers: Iterable[str]) -> list[str]:
-    """Sort layers as they follow one another in the network; parameters go with their layer."""
+    """Sort layers as they follow one another in the network.
+
+    A parameter goes with its layer, a module with the last layer in it, what is neither to the end.
+    """
     places = {name: i for i, name in enumerate(chart["facts"].get("layers", {}))}
     seen: dict[str, int] = {}
     for series in chart["readings"].values():
@@ -177,7 +180,10 @@ def ordered(chart: Mapping[str, Any], layers: Iterable[str]) -> list[str]:
                 seen.setdefault(layer, len(seen))
 
     def place(layer: str) -> tuple[int, int]:
-        own = places.get(layer, places.get(layer.rpartition(".")[0], -1))
+        own = places.get(layer, places.get(layer.rpartition(".")[0]))
+        if own is None:
+            within = (i for name, i in places.items() if name.startswith(f"{layer}."))
+            own = max(within, default=len(places))
         return own, seen.get(layer, len(seen))
 
     return sorted(layers, key=place)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 from chymist.figures import INK, MUTED, PALETTE, SEQUENTIAL, axis, themed
 from chymist.report.checkup import ordered, spaced
 
 MAX_POINTS = 120
 """Steps of a curve."""
-MAX_COLUMNS = 40
+MAX_COLUMNS = 32
 """Steps of a heat map."""
 FEW = 6
 """Layers that are drawn as curves of their own; more become a heat map."""
@@ -59,7 +60,7 @@ def _all(record: Record) -> Iterator[Reading]:
             yield _course(name, series, ["", *layers], bound, levels)
         elif steps > 1:
             yield _map(name, series, layers)
-        elif len(layers) > 1:
+        elif len({str(v) for n, v in series[0]["values"].items() if n}) > 1:
             yield _profile(name, series[0], layers, bound, levels)
 
 
@@ -115,7 +116,7 @@ def _course(
         if several
         else {}
     )
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart(alt.NamedData(name="rows"))
     parts: list[Any] = []
     spread = any(row["low"] < row["high"] for row in rows)
     if spread and not (scale == "log" and min(row["low"] for row in rows) <= 0):
@@ -124,7 +125,7 @@ def _course(
     parts.append(base.mark_line(strokeWidth=1.8, point=len(rows) < 30).encode(x=x, y=y, **colour))
     caption = spaced(name)
     if limits:
-        places = alt.Chart(alt.Data(values=limits))
+        places = alt.Chart(alt.NamedData(name="limits"))
         places = places.mark_line(strokeDash=[5, 3], color=INK, strokeWidth=1.3)
         if bound:
             parts.append(places.encode(x=x, y=alt.Y(**axis("bound", "", scale))))
@@ -134,10 +135,13 @@ def _course(
         caption += "; dashed, the threshold"
     lost = _lost(series)
     if lost is not None:
-        rule = alt.Chart(alt.Data(values=[{"step": lost}])).mark_rule(color=PALETTE[1])
+        rule = alt.Chart(alt.NamedData(name="lost")).mark_rule(color=PALETTE[1])
         parts.append(rule.encode(x=alt.X(**axis("step", "step"))))
         caption += f"; not finite from step {lost} on"
-    return _reading(name, caption, alt.layer(*parts).properties(width=300, height=170))
+    chart = alt.layer(*parts).properties(width=300, height=170)
+    return _reading(
+        name, caption, chart, {"rows": rows, "limits": limits, "lost": [{"step": lost}]}
+    )
 
 
 def _map(name: str, series: Sequence[Record], layers: Sequence[str]) -> Reading:
@@ -148,19 +152,29 @@ def _map(name: str, series: Sequence[Record], layers: Sequence[str]) -> Reading:
         for layer in layers
         if layer in r["values"] and math.isfinite(float(r["values"][layer]))
     ]
+    order = list(names.values())
+    caption = f"{spaced(name)}, by layer from the input on"
     scale = _scale([row["value"] for row in rows])
-    colour = alt.Scale(scheme=SEQUENTIAL, type=scale)
+    positive = [row for row in rows if row["value"] > 0]
+    if len(positive) < len(rows) and min(row["value"] for row in rows) == 0:
+        scale = _scale([row["value"] for row in positive])
+        if scale == "log":
+            rows, caption = positive, f"{caption}; zero where blank"
+    # A few extreme values would take all colours from the others.
+    span = np.quantile([row["value"] for row in rows], [0.02, 0.98]).tolist()
+    bounded = {"domain": span, "clamp": True} if span[0] < span[1] else {}
+    colour = alt.Scale(scheme=SEQUENTIAL, type=scale, **bounded)
     chart = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(alt.NamedData(name="rows"))
         .mark_rect()
         .encode(
             x=alt.X("step:O", title="step", axis=alt.Axis(labelOverlap=True, labelAngle=0)),
-            y=alt.Y("layer:N", title=None, sort=None, axis=alt.Axis(labelOverlap=True)),
+            y=alt.Y("layer:N", title=None, sort=order, axis=alt.Axis(labelOverlap=True)),
             color=alt.Color("value:Q", title=None, scale=colour),
         )
         .properties(width=270, height=max(120, min(340, 11 * len(layers))))
     )
-    return _reading(name, f"{spaced(name)}, by layer from the input on", chart, tall=True)
+    return _reading(name, caption, chart, {"rows": rows}, tall=True)
 
 
 def _profile(
@@ -179,21 +193,26 @@ def _profile(
     rows = [{n: v for n, v in row.items() if n != "bound"} for row in rows]
     scale = _scale([row["value"] for row in rows] + [row["bound"] for row in limited])
     y = alt.Y("layer:N", title=None, sort=None, axis=alt.Axis(grid=True, labelOverlap=True))
-    dots = alt.Chart(alt.Data(values=rows)).mark_circle(size=50, opacity=0.9, color=PALETTE[0])
+    dots = alt.Chart(alt.NamedData(name="rows")).mark_circle(size=50, opacity=0.9, color=PALETTE[0])
     parts: list[Any] = [dots.encode(x=alt.X(**axis("value", "", scale)), y=y)]
     caption = f"{spaced(name)}, by layer from the input on"
     if limited:
-        ticks = alt.Chart(alt.Data(values=limited))
+        ticks = alt.Chart(alt.NamedData(name="limits"))
         ticks = ticks.mark_tick(color=INK, thickness=1.6, size=12)
         parts.append(ticks.encode(x=alt.X(**axis("bound", "", scale)), y=y))
         caption += "; the dashes are thresholds"
     height = max(60, min(420, 16 * len(rows)))
     chart = alt.layer(*parts).properties(width=260, height=height)
-    return _reading(name, caption, chart, tall=height > 200)
+    return _reading(name, caption, chart, {"rows": rows, "limits": limited}, tall=height > 200)
 
 
-def _reading(name: str, caption: str, chart: Any, *, tall: bool = False) -> Reading:
+def _reading(
+    name: str, caption: str, chart: Any, data: dict[str, list[dict[str, Any]]], *,
+    tall: bool = False,
+) -> Reading:  # fmt: skip
     spec = themed(chart)
+    # Beside the chart: within it every row would be checked against Vega-Lite's schema.
+    spec["datasets"] = data
     spec["config"]["axis"] |= {"labelFontSize": 10, "titleFontSize": 11, "labelLimit": 170}
     spec["config"]["legend"] |= {"orient": "bottom", "columns": 2, "labelLimit": 170}
     spec["config"]["view"]["stroke"] = None
