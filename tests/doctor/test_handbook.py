@@ -1,5 +1,6 @@
 """The page about the doctor tells the rules as they are."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ def test_the_page_has_the_rules_and_quantities_of_today():
     assert handbook.filled(text) == text, "run: python -m chymist.doctor.handbook"
     for rule in RULES:
         assert f"| `{rule.name}` |" in text
+
+
+def test_rules_have_names_that_a_lab_reads():
+    for rule in RULES:
+        for name in (rule.name, rule.study):
+            assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
 
 
 def test_a_study_that_is_not_built_is_marked():

@@ -161,6 +161,10 @@ def altered(made, change):
         lambda r: r["chart"]["readings"]["sharpness"][0].update(values={"": None}),
         lambda r: r["chart"]["readings"]["sharpness"][0].update(step=-1),
         lambda r: r["chart"].update(off=["x"]),
+        lambda r: r["chart"]["facts"].update(parameters="many"),
+        lambda r: r["chart"]["facts"].update(watch={"steps": "<b>"}),
+        lambda r: r["chart"]["facts"].update(layers={"0": []}),
+        lambda r: r["chart"]["facts"].update(optimizer="SGD"),
         lambda r: r["chart"]["off"].update(x="\x1b[2J"),
     ],
 )
@@ -169,6 +173,31 @@ def test_a_record_that_no_doctor_writes_is_refused_in_one_line(lab, refused, cha
     altered(made, change)
     line = refused("findings", made.id, code=6)
     assert line.startswith(f"run {made.id}: checkup.json cannot be read")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r["chart"].update(readings={"sharpness": [], "loss": []}),
+        lambda r: r["chart"].update(facts={"optimizer": {"lr": "inf"}, "data": {"samples": "x"}}),
+        lambda r: r["chart"].update(facts={"watch": {"steps": 0, "elapsed": "nan"}, "x": [1]}),
+        lambda r: r["chart"]["readings"].update(
+            sharpness_threshold=[{"step": 0, "values": {"": "inf"}, "errors": {}}]
+        ),
+        lambda r: r["chart"]["readings"].update(
+            odd=[{"step": s, "values": {"a": v, "b": -v}, "errors": {"a": "nan"}}
+                 for s, v in ((5, 1e300), (5, 1e-300), (1, 0.0))]
+        ),
+        lambda r: r["findings"][0].update(value="nan", threshold="-inf", error="inf"),
+    ],
+)  # fmt: skip
+def test_an_odd_record_is_told_all_the_same(lab, capsys, change):
+    made = keep(finding())
+    altered(made, change)
+    assert execute(["findings", made.id, "--table"]) == 4
+    assert execute(["findings", made.id, "--json"]) == 4
+    assert execute(["report", made.id]) == 0
+    assert made.report.read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_newer_format_is_named(lab):
@@ -185,6 +214,14 @@ def test_a_study_run_cannot_pose_as_a_watched_training(lab, tiny):
         Lab().open(study.id)
     with pytest.raises(DamagedRun):
         Lab().watched(study.id)
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(lab):
+    record = checkup(finding()).as_json()
+    record["chart"]["facts"]["parameters"] = -1
+    with pytest.raises(DamagedRun, match=r"checkup.json cannot be read: chart.facts.parameters"):
+        seal(None, record)
+    assert not lab.exists()
 
 
 POINTS = ["folder:1", *(f"{p}:{n}" for p in ("write", "flush") for n in (1, 2, 3)), "seal:1",

@@ -259,8 +259,26 @@ class _Reading(_Record):
     errors: dict[Text, Number]
 
 
+class _Watch(_Record):
+    steps: Count
+    spent: Number = 0.0
+    elapsed: Number = 0.0
+
+
+class _Facts(_Record):
+    # Others may be there, and nobody relies on them.
+    parameters: Count = 0
+    trained: Count = 0
+    layers: dict[Text, dict[Text, Any]] = {}
+    data: dict[Text, Any] = {}
+    loss: Text = ""
+    optimizer: dict[Text, Any] = {}
+    watch: _Watch | None = None
+    non_finite: dict[Text, Any] = {}
+
+
 class _Chart(_Record):
-    facts: dict[Text, Any]
+    facts: _Facts
     readings: dict[Text, list[_Reading]]
     off: dict[Text, Text]
 

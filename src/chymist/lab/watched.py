@@ -125,6 +125,7 @@ def seal(
 
     Raises:
         UsageError: the name is impossible.
+        DamagedRun: the record is none, and could not be read again.
         CannotWrite: the lab is a file, is read-only, or the disk refuses.
     """
     check_name(name)
@@ -151,6 +152,7 @@ def seal(
         "versions": provenance.versions(),
     }
     try:
+        check_checkup(target, record)
         with refusals(home.folder):
             reached("folder")
             aside.mkdir(parents=True)

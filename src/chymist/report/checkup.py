@@ -124,7 +124,8 @@ def optimizer(given: Mapping[str, Any]) -> str:
     'SGD(lr=0.1, momentum=0.9)'
     """
     shown = {n: v for n, v in given.items() if n not in ("rule", "groups") and v is not False}
-    return f"{given['rule']}({', '.join(f'{n}={_setting(v)}' for n, v in shown.items())})"
+    words = ", ".join(f"{name}={_setting(value)}" for name, value in shown.items())
+    return f"{given.get('rule', 'optimizer')}({words})"
 
 
 def readings(record: Mapping[str, Any]) -> RenderableType:

@@ -102,7 +102,7 @@ def _course(
     limits = [
         {"step": r["step"], "bound": float(next(iter(r["values"].values())))}
         for r in _thinned(bound, MAX_POINTS)
-        if r["values"]
+        if r["values"] and math.isfinite(float(next(iter(r["values"].values()))))
     ]
     if levels and not limits:
         limits = [{"step": s, "bound": v} for v in levels for s in _span(series)]
