@@ -114,7 +114,23 @@ def about(facts: Mapping[str, Any]) -> str:
         words.append(f"loss {facts['loss']}")
     if facts.get("optimizer"):
         words.append(optimizer(facts["optimizer"]))
+    watched = facts.get("watch")
+    if watched:
+        took = share(watched)
+        words.append(
+            f"{watched['steps']} steps" + (f", measuring took {took} of the time" if took else "")
+        )
     return printable(" · ".join(words))
+
+
+def share(watched: Mapping[str, Any]) -> str:
+    """Write what share of a training's time measuring took; empty if that is not known.
+
+    >>> share({"spent": 0.5, "elapsed": 20})
+    '2.5 %'
+    """
+    spent, elapsed = (float(watched.get(name, math.nan)) for name in ("spent", "elapsed"))
+    return f"{100 * spent / elapsed:.2g} %" if elapsed > 0 and math.isfinite(spent) else ""
 
 
 def optimizer(given: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ def render_checkup(record: Mapping[str, Any], run: Mapping[str, Any] | None = No
     kept. All text in them is treated as text. A figure that cannot be drawn is said to be missing.
     """
     facts = record["chart"]["facts"]
-    watched = facts.get("watch") if isinstance(facts.get("watch"), Mapping) else None
+    watched = facts.get("watch")
     figures, more = _figures(record)
     return (
         environment()
@@ -96,7 +96,7 @@ def render_checkup(record: Mapping[str, Any], run: Mapping[str, Any] | None = No
             facts=_facts(facts),
             layers=len(facts.get("layers", {})),
             watched=watched,
-            share=_share(watched),
+            share=checkup.share(watched) if watched else "",
             figures=figures,
             more=more,
             whole=_whole(record["chart"]),
@@ -226,15 +226,6 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         where = f" of {lost['layer']}" if lost.get("layer") else ""
         rows.append(("Not finite", f"{lost.get('kind')}{where} at step {lost.get('step')}"))
     return rows
-
-
-def _share(watched: Mapping[str, Any] | None) -> str:
-    """Write what share of the training's time the doctor took."""
-    try:
-        spent, elapsed = float(watched["spent"]), float(watched["elapsed"])  # type: ignore[index]
-    except (TypeError, KeyError, ValueError):
-        return ""
-    return f"{100 * spent / elapsed:.2g} %" if elapsed > 0 else ""
 
 
 @cache
