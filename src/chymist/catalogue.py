@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from chymist.study import Study
 
 GROUP = "chymist.studies"
+LANGUAGES = {"en": "English", "zh": "中文"}
+"""Languages of stories by code; the first is that of all else."""
 
 
 @dataclass(frozen=True)
@@ -117,20 +119,22 @@ def checked(candidate: Any, where: str) -> Study:
     return candidate
 
 
-def story(study: Study) -> str:
+def story(study: Study, language: str = "en") -> str:
     """Return a study's story in Markdown, or an empty string if none has been written.
 
-    It is `stories/<slug>.md` beside the file that defines the study's parameters.
+    It is `stories/<slug>.md` beside the file that defines the study's parameters, a translation
+    `stories/<slug>.<language>.md`.
     """
-    path = story_file(study)
+    path = story_file(study, language)
     return path.read_text(encoding="utf-8") if path and path.is_file() else ""
 
 
-def story_file(study: Study) -> Path | None:
+def story_file(study: Study, language: str = "en") -> Path | None:
     """Return where a study's story belongs; None for a study that no file defines."""
     module = sys.modules.get(study.params.__module__)
     file = getattr(module, "__file__", None)
-    return Path(file).parent / "stories" / f"{study.slug}.md" if file else None
+    name = f"{study.slug}.md" if language == "en" else f"{study.slug}.{language}.md"
+    return Path(file).parent / "stories" / name if file else None
 
 
 def accepting(path: Path) -> list[Entry]:
