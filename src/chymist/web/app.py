@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +34,7 @@ from chymist.lab import runner
 from chymist.lab.chunk import read_seals
 from chymist.lab.plan import chunks_of, read_plan
 from chymist.web import downloads, forms, home, lab_page, study_page
+from chymist.web.guard import BROKEN
 from chymist.web.pace import Pace
 from chymist.web.pages import ASSETS, Served, asset, render
 from chymist.web.queue import Live, Queue, TooMany
@@ -56,7 +56,6 @@ STATUS: dict[type[Exception], int] = {
     CannotWrite: 507,
     ChymistError: 500,
 }
-log = logging.getLogger("chymist.web")
 
 
 class _Id(StringConvertor):
@@ -346,10 +345,8 @@ def _missing(request: Request, error: Exception) -> Response:
 
 
 def _break(request: Request, error: Exception) -> Response:
-    """A bug: its trace is for the terminal, not for the page."""
-    log.error("%s %s", request.method, request.url.path, exc_info=error)
-    says = "Something is wrong in chymist itself; the terminal of the server shows what."
-    return _trouble(request, 500, says)
+    """Answer after a bug; the error goes on to the guard, which shows it in the terminal."""
+    return _trouble(request, 500, BROKEN)
 
 
 def _trouble(request: Request, status: int, says: str) -> Response:

@@ -90,7 +90,9 @@ def filled(study: Study, body: bytes) -> Form:
         raise BadParameter("what was sent is no form", "send it from the study's page") from None
     if len(given) < len(pairs):
         raise BadParameter("the form gives a parameter twice", "send it from the study's page")
-    form = blank(study, given.pop("preset", "quick"))
+    if "preset" not in given:
+        raise BadParameter("the form names no preset", "send it from the study's page")
+    form = blank(study, given.pop("preset"))
     until_decided = given.pop("until-decided", "") == "yes"
     known = {field.name for field in form.fields}
     for name in given:
@@ -99,7 +101,7 @@ def filled(study: Study, body: bytes) -> Form:
     fields = []
     for field in form.fields:
         value = given.get(field.name, field.usual).strip()
-        wrong = _wrong(study.params, field.name, value)
+        wrong = _wrong(study, form.preset, field.name, value)
         fields.append(Field(**{**vars(field), "value": value, "wrong": wrong}))
     whole = Form(form.preset, tuple(fields), until_decided)
     if not whole.sound:
@@ -111,12 +113,15 @@ def filled(study: Study, body: bytes) -> Form:
     return whole
 
 
-def _wrong(params: type[Params], name: str, value: str) -> str:
+def _wrong(study: Study, preset: str, name: str, value: str) -> str:
+    """Say what is wrong with one value beside the preset's others; that they fit, is seen later."""
     try:
-        params.parse({name: value})
+        study.params.parse({**study.presets[preset], name: value})
     except BadParameter as error:
-        # Beside the field, which parameter is meant is plain to see.
-        return error.message.removeprefix("parameter ") + (f": {error.hint}" if error.hint else "")
+        if error.message.startswith((f"parameter {name} ", f"parameter {name.replace('_', '-')} ")):
+            # Beside the field, which parameter is meant is plain to see.
+            said = error.message.removeprefix("parameter ")
+            return f"{said}: {error.hint}" if error.hint else said
     return ""
 
 

@@ -9,6 +9,7 @@ too. Answers forbid scripts but ours, frames, and guessing of types.
 from __future__ import annotations
 
 import html
+import logging
 import secrets
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -17,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+log = logging.getLogger("chymist.web")
+BROKEN = "Something is wrong in chymist itself; the terminal of the server shows what."
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 READING = ("GET", "HEAD")
 LONGEST_TARGET = 2000
@@ -78,8 +81,12 @@ class Guard:
             )
             return
 
+        begun = False
+
         async def guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 _protect(message)
             await send(message)
 
@@ -87,6 +94,10 @@ class Guard:
             await self.app(scope, self._bounded(scope, receive), guarded)
         except TooLong:
             await _answer(send, scope, 413, "That is larger than what this server takes.")
+        except Exception as error:  # a bug: its trace is for the terminal, not for the page
+            log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+            if not begun:
+                await _answer(send, scope, 500, BROKEN)
 
     def _objection(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         """Say why a request is answered here, whoever sent it; 0 if it may go on."""

@@ -14,7 +14,6 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from chymist.report import page
 from chymist.report.gallery import anchor
-from chymist.report.numbers import duration
 
 ASSETS = {
     "report.css": ("chymist.report", "templates/report.css", "text/css"),
@@ -113,14 +112,13 @@ def _environment() -> Environment:
 def about(seconds: float) -> str:
     """Write a time that is only known roughly.
 
-    >>> about(48), about(100), about(7000)
-    ('50 s', '2 min', '2 h')
+    >>> about(3.2), about(48), about(83), about(100), about(7000)
+    ('3 s', '50 s', '85 s', '2 min', '2 h')
     """
-    for size, name in ((86400 * 1.5, "d"), (5400, "h"), (90, "min")):
-        if seconds >= size:
-            unit = {"d": 86400, "h": 3600, "min": 60}[name]
+    for least, unit, name in ((129_600, 86_400, "days"), (5400, 3600, "h"), (90, 60, "min")):
+        if seconds >= least:
             return f"{seconds / unit:.0f} {name}"
-    return duration(5 * round(seconds / 5) if seconds > 10 else max(1, round(seconds)))
+    return f"{5 * round(seconds / 5) if seconds > 10 else max(1, round(seconds))} s"
 
 
 def _query(query: Mapping[str, Any]) -> str:
