@@ -98,14 +98,14 @@ class Serving:
     """`chymist serve` as a process."""
 
     def __init__(self, lab: Path, *words: str, studies=("tiny.py", "pair.py")):
-        self.lab, self.words, self.studies = lab, words, studies
+        self.lab, self.words, self.studies, self.port = lab, words, studies, "0"
         self.start()
 
     def start(self):
         here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])}
         here |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         files = [str(STUDIES / name) for name in self.studies]
-        words = ["serve", *files, "--port", "0", "--no-browser", "--lab", str(self.lab)]
+        words = ["serve", *files, "--port", self.port, "--no-browser", "--lab", str(self.lab)]
         words += ["--evidence", str(ROOT / "docs" / "evidence"), *self.words]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chymist", *words],
@@ -118,6 +118,7 @@ class Serving:
         self.address = self.process.stdout.readline().strip()
         assert self.address.startswith("http://127.0.0.1:"), self.process.stderr.read()
         self.base = self.address.partition("/?")[0]
+        self.port = self.base.rpartition(":")[2]
 
     def end(self, kill=False):
         """End it, and return what it complained of."""

@@ -129,13 +129,35 @@ def test_what_goes_wrong_in_a_study_is_told_in_one_line(lab, variant):
 def test_the_process_ends_with_its_server(lab, soon):
     """A server that is killed leaves no process behind."""
     one = planned(lab, "pair.py", pause=30.0)
-    words = [sys.executable, "-m", "chymist.web.computing", str(one.folder)]
+    words = [sys.executable, "-m", "chymist.web.computing"]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(f"{one.folder}\n".encode())
+    process.stdin.flush()
     said = json.loads(process.stdout.readline())
     assert said["event"] == "progress"
     process.stdin.close()
     soon(lambda: process.poll() is not None, 5)
     process.stdout.close()
+
+
+def test_a_process_is_kept_ready_and_ends_with_the_queue(lab):
+    one = planned(lab)
+
+    async def compute():
+        queue = Queue(spare=1)
+        await queue.prepare()
+        ready = queue._ready
+        await queue.add(one)
+        await until(queue, one, lambda it: it.now)
+        assert queue._processes[one.id] is ready
+        await until(queue, one, lambda it: it.over and queue._ready is not None)
+        following = queue._ready
+        assert following is not ready and ready.returncode is not None
+        await queue.close()
+        return following.returncode
+
+    assert asyncio.run(compute()) is not None
+    assert one.state == "sealed"
 
 
 def test_the_time_left_follows_from_what_was_sealed():

@@ -114,6 +114,7 @@ def create(house: House) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await house.queue.prepare()
         yield
         await house.queue.close()
 

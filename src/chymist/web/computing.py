@@ -1,8 +1,8 @@
 """The process that computes a run for the server, as `chymist resume` would.
 
-`python -m chymist.web.computing FOLDER` finishes the run in FOLDER and writes one line of JSON for
-each thing that happens. It never outlives the server: when its standard input ends, it stops.
-What it has sealed by then is kept.
+`python -m chymist.web.computing` loads its libraries, reads the folder of a run from standard
+input, finishes that run, and writes one line of JSON for each thing that happens. It never outlives
+the server: when its standard input ends, it stops. What it has sealed by then is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -26,13 +27,17 @@ GRACE = 1.4
 
 
 def main() -> None:
-    """Compute the run that the command line names."""
+    """Compute the run that standard input names."""
     # What a study prints must not be taken for a message.
     talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    threading.Thread(target=_stop_with_the_server, daemon=True).start()
+    asked: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     try:
-        _compute(Path(sys.argv[1]), talk)
+        # Before a run is named: who waits for it need not wait for this.
+        from chymist import api  # noqa: F401
+
+        _compute(asked.get(), talk)
     except KeyboardInterrupt as error:
         _say(talk, event="stopped", message=str(error))
     except ChymistError as error:
@@ -43,7 +48,11 @@ def main() -> None:
         _say(talk, event="failed", message=said, hint="the server's terminal shows where")
 
 
-def _stop_with_the_server() -> None:
+def _listen(asked: queue.SimpleQueue[Path]) -> None:
+    named = sys.stdin.readline().rstrip("\n")
+    if not named:
+        os._exit(0)
+    asked.put(Path(named))
     for _ in sys.stdin:
         continue
     _thread.interrupt_main()

@@ -101,9 +101,13 @@ def _doing(now: Mapping[str, Any]) -> str:
 class Queue:
     """The runs of one server. All methods belong to its event loop."""
 
-    def __init__(self, at_once: int = 1) -> None:
-        """Compute `at_once` runs at a time."""
-        self.at_once = at_once
+    def __init__(self, at_once: int = 1, spare: int = 0) -> None:
+        """Compute `at_once` runs at a time.
+
+        With `spare`, a process of so many threads is kept ready: loading torch takes seconds.
+        """
+        self.at_once, self.spare = at_once, spare
+        self._ready: asyncio.subprocess.Process | None = None
         self.runs: dict[str, Live] = {}
         self.version = 0
         self._changed = asyncio.Condition()
@@ -202,6 +206,8 @@ class Queue:
         async with self._changed:
             self._changed.notify_all()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._ready is not None:
+            await _end(self._ready)
 
     def _hint(self, live: Live) -> None:
         process = self._processes.get(live.id)
@@ -227,22 +233,28 @@ class Queue:
             self._tasks.pop(live.id, None)
             self._advance()
             await self._tell(live)
+            await self.prepare()
+
+    async def prepare(self) -> None:
+        """Start the process that is kept ready, if one is and there is none."""
+        if self.spare and self._ready is None and not self._closed:
+            self._ready = await _started(self.spare)
+
+    async def _take(self, live: Live) -> asyncio.subprocess.Process:
+        """Return a process that was told to compute a run: the one that is ready, or a new one."""
+        if self._ready is not None and self._ready.returncode is not None:
+            self._ready = None
+        if self._ready is None or live.threads != self.spare:
+            process = await _started(live.threads)
+        else:
+            process, self._ready = self._ready, None
+        if process.stdin is not None:
+            process.stdin.write(f"{live.folder.absolute()}\n".encode())
+        return process
 
     async def _converse(self, live: Live) -> None:
         """Let a process compute a run, and listen until it ends."""
-        # The pools of threads are sized when libraries are loaded, so before torch is.
-        here = {
-            **os.environ,
-            **dict.fromkeys(POOLS, str(live.threads)),
-            "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p),
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "chymist.web.computing", str(live.folder.absolute())),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=here,
-            start_new_session=True,  # Ctrl-C is for the server, which tells its processes
-        )
+        process = await self._take(live)
         self._processes[live.id] = process
         if self._closed or live.state == "stopping":
             self._hint(live)
@@ -253,9 +265,7 @@ class Queue:
                 ended = self._hear(live, message) or ended
                 await self._tell(live)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            code = await process.wait()
+            code = await _end(process)
         live.seals = read_seals(live.folder, live.chunks)
         if not ended and (live.state == "stopping" or self._closed):
             ended = "stopped"
@@ -296,6 +306,28 @@ class Queue:
         live.version = self.version
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _started(threads: int) -> asyncio.subprocess.Process:
+    # The pools of threads are sized when libraries are loaded, so before torch is.
+    here = {
+        **os.environ,
+        **dict.fromkeys(POOLS, str(threads)),
+        "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p),
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "chymist.web.computing"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=here,
+        start_new_session=True,  # Ctrl-C is for the server, which tells its processes
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()
 
 
 def _chunks(live: Live) -> list[Chunk]:

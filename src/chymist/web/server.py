@@ -52,11 +52,12 @@ def serve(
     stream = listening(port)
     number = int(stream.getsockname()[1])
     token = secrets.token_urlsafe(32)
+    threads = max(1, torch.get_num_threads() // at_once)
     house = House(
         shelf=shelf,
         reading=Reading(Lab(lab), evidence_folder(evidence_in)),
-        queue=Queue(at_once),
-        threads=max(1, torch.get_num_threads() // at_once),
+        queue=Queue(at_once, spare=threads),
+        threads=threads,
     )
     server = Server(guarded(house, token, number))
     address = f"http://{ADDRESS}:{number}/?token={token}"
