@@ -43,6 +43,7 @@ def context(
     cells = _cells(study)
     return {
         "study": study,
+        "exact": all(experiment.exact for experiment in study.experiments),
         "story": catalogue.story(study),
         "theory": study.theory,
         "answers": [(key, QUESTIONS[key]) for key in study.answers],
