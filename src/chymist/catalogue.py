@@ -65,7 +65,7 @@ def find(name: str) -> Study:
     """
     if name.endswith(".py"):
         return load_file(Path(name))
-    table = {entry.slug: entry for entry in entries()}
+    table = {known.slug: known for known in entries()}
     if name not in table:
         raise UnknownStudy(f"unknown study {name}", did_you_mean(name, table))
     module, _, attribute = table[name].module.partition(":")
@@ -139,7 +139,7 @@ def story_file(study: Study, language: str = "en") -> Path | None:
 
 def accepting(path: Path) -> list[Entry]:
     """Return the studies that take a user's file of this kind."""
-    return [entry for entry in entries() if path.suffix.lower() in entry.accepts]
+    return [taker for taker in entries() if path.suffix.lower() in taker.accepts]
 
 
 def built_in() -> list[Entry]:
@@ -150,19 +150,22 @@ def built_in() -> list[Entry]:
     for info in pkgutil.walk_packages(chymist.atlas.__path__, "chymist.atlas."):
         study = getattr(importlib.import_module(info.name), "STUDY", None)
         if study is not None:
-            found.append(
-                Entry(
-                    slug=study.slug,
-                    module=info.name,
-                    title=study.title,
-                    question=study.question,
-                    family=study.family,
-                    accepts=study.input.suffixes if study.input else (),
-                    answers=study.answers,
-                    cost=dict(study.cost),
-                )
-            )
-    return sorted(found, key=lambda entry: entry.slug)
+            found.append(entry(study, info.name))
+    return sorted(found, key=lambda known: known.slug)
+
+
+def entry(study: Study, module: str) -> Entry:
+    """Return what the list shows of a study that this module binds."""
+    return Entry(
+        slug=study.slug,
+        module=module,
+        title=study.title,
+        question=study.question,
+        family=study.family,
+        accepts=study.input.suffixes if study.input else (),
+        answers=study.answers,
+        cost=dict(study.cost),
+    )
 
 
 def index_text() -> str:

@@ -34,6 +34,7 @@ VERBS = {
     "export": "Write a run's data and figures for other programs.",
     "measure": "Measure your own network with the instruments.",
     "evidence": "Keep what the presets of studies find, as JSON and figures.",
+    "serve": "Open the atlas in a browser: read studies, run them, watch them.",
     "atlas": "Write the gallery of studies from their evidence.",
     "new": "Write a study of your own to start from.",
     "cite": "Print BibTeX for a study or a run.",
