@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from chymist import catalogue, report
+from chymist.doctor.checkup import Checkup
 from chymist.errors import DamagedRun
 from chymist.files import write_text
 from chymist.lab import Lab, Run, runner
+from chymist.lab.watched import Watched
+from chymist.report import checkup
 from chymist.study import Study
 
 
@@ -46,16 +49,21 @@ def resume(run: str = "latest", lab: str | Path | None = None, **options: Any) -
     return done
 
 
-def write_report(run: Run, path: str | Path | None = None) -> Path:
+def write_report(run: Run | Watched, path: str | Path | None = None) -> Path:
     """Write a run's report as one self-contained HTML file; by default into the run's folder.
+
+    The report of a watched training is made from what was kept of its checkup.
 
     Raises:
         UnfinishedRun: the run is not sealed.
         CannotWrite: the file system refuses.
         DamagedRun: a figure of the run cannot be drawn.
     """
-    run.require_sealed()
     target = Path(path) if path is not None else run.report
+    if isinstance(run, Watched):
+        write_text(target, checkup.page(Checkup.from_json(run.checkup).as_json(), run.manifest))
+        return target
+    run.require_sealed()
     try:
         page = report.render_report(run.manifest, run.outcome, run.specs)
     except ValueError as error:

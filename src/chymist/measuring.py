@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import json
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from torch import Tensor, nn
 
-from chymist import instruments
+from chymist import factories, instruments
 from chymist.errors import BadParameter, UsageError, did_you_mean
 
 GIVEN = ("model", "loss", "data", "x", "y")
@@ -126,53 +120,9 @@ def _value(text: str) -> Any:
 
 
 def _made(factory: str) -> tuple[nn.Module, Any, tuple[Any, Any]]:
-    where, colon, name = factory.rpartition(":")
-    if not colon or not where or not name:
-        raise UsageError(f"factory {factory} cannot be read", "write module:function")
-    try:
-        with _from_here():
-            function = getattr(_module(where), name, None)
-            if not callable(function):
-                raise UsageError(f"{where} has no function {name}", "write module:function")
-            made = function()
-    except UsageError:
-        raise
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{factory}: no module {error.name}", "install it, or give a file"
-        ) from error
-    except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        raise UsageError(
-            f"{factory} failed in {Path(line.filename).name}, line {line.lineno}: "
-            f"{type(error).__name__}: {error}",
-            "mend it",
-        ) from error
-    match made:
+    match made := factories.made(factory):
         case (nn.Module() as model, loss, (inputs, targets)):
             return model, loss, (inputs, targets)
     raise UsageError(
         f"{factory} returned {type(made).__name__}", "return (model, loss, (inputs, targets))"
     )
-
-
-def _module(where: str) -> Any:
-    if not where.endswith(".py"):
-        return importlib.import_module(where)
-    spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-    if spec is None or spec.loader is None or not Path(where).is_file():
-        raise UsageError(f"no file {where}", "give the path of a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _from_here() -> Any:
-    """Let modules of the working directory be found, as `python -m` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(Path.cwd()))

@@ -85,7 +85,7 @@ def test_a_damaged_manifest_and_a_lost_one(sealed, tiny, capsys):
 
 
 def test_a_newer_format_is_not_called_damaged(sealed, capsys, refused):
-    reseal(sealed.folder, {**manifest_of(sealed.folder), "format": 3})
+    reseal(sealed.folder, {**manifest_of(sealed.folder), "format": 4})
     out = verify(capsys, code=6)
     assert out.startswith("newer format: ")
     assert "upgrade chymist" in out

@@ -116,7 +116,7 @@ def test_an_unfinished_and_a_damaged_run_are_listed_as_such(five):
     manifest = lab / "runs" / ids[1] / "run.json"
     manifest.write_bytes(manifest.read_bytes()[:-1])
     newer = lab / "runs" / ids[2]
-    reseal(newer, {**manifest_of(newer), "format": 3})
+    reseal(newer, {**manifest_of(newer), "format": 4})
     rows = {row.id: row for row in Lab(lab).listing()}
     assert (rows[plan.parent.name].verdict, rows[plan.parent.name].study) == ("unfinished", "tiny")
     # Nothing vouches for it: it is as unfinished as the moment before it was sealed.

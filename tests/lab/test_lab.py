@@ -59,7 +59,7 @@ def test_a_broken_manifest_is_damage_and_the_list_still_works(lab, tiny, text, c
 def test_a_newer_format_is_refused_by_number(lab, tiny):
     run = chymist.run(tiny)
     reseal(run.folder, {**manifest_of(run.folder), "format": 99})
-    with pytest.raises(NewerRun, match=r"format 99; this version reads up to 2 \(upgrade chymist"):
+    with pytest.raises(NewerRun, match=r"format 99; this version reads up to 3 \(upgrade chymist"):
         Run.open(run.folder)
 
 

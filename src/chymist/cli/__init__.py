@@ -2,7 +2,8 @@
 
 Exit codes: 0 supported and every control flipped (or the verb did its work), 1 internal error,
 2 usage, 3 inconclusive, 4 refuted, 5 a control did not flip, 6 damaged data or a replay that came
-out otherwise, 7 cannot write, 130 interrupted.
+out otherwise, 7 cannot write, 130 interrupted. Of the doctor's verbs: 0 nothing above a note,
+3 a warning, 4 something critical.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ VERBS = {
     "report": "Write a run's report as one HTML file.",
     "export": "Write a run's data and figures for other programs.",
     "measure": "Measure your own network with the instruments.",
+    "preflight": "Examine your own training before its first step.",
+    "findings": "Show what the doctor found in a watched training.",
     "evidence": "Keep what the presets of studies find, as JSON and figures.",
     "serve": "Open the atlas in a browser: read studies, run them, watch them.",
     "atlas": "Write the gallery of studies from their evidence.",

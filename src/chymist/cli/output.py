@@ -9,10 +9,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "broken": "red"}
+STYLES = {
+    "supported": "green", "refuted": "red", "inconclusive": "yellow", "broken": "red",
+    "healthy": "green", "critical": "red", "warning": "yellow", "unmeasured": "yellow",
+}  # fmt: skip
 WIDE = 140
 """Columns of a table that no terminal bounds."""
-MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "broken": "!"}
+MARKS = {
+    "supported": "✓", "refuted": "✗", "inconclusive": "?", "broken": "!",
+    "healthy": "✓", "critical": "✗", "warning": "!", "unmeasured": "?",
+}  # fmt: skip
 
 
 def out() -> Console:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chymist.lab import Lab
+from chymist.lab import Lab, Run
+from chymist.lab.layout import is_watched
+from chymist.lab.watched import Watched
 
 
 def report_(run: str = "latest", /, *, lab: Path | None = None, output: Path | None = None) -> None:
-    """Write a run's report as one HTML file and print where it is.
+    """Write the report of a run or a watched training as one HTML file and print where it is.
 
     Parameters
     ----------
@@ -21,4 +23,6 @@ def report_(run: str = "latest", /, *, lab: Path | None = None, output: Path | N
     """
     from chymist.api import write_report
 
-    print(write_report(Lab(lab).open(run), output))
+    folder = Lab(lab).find(run)
+    found = Watched.open(folder) if is_watched(folder) else Run.open(folder)
+    print(write_report(found, output))

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 SHOWN = 50
 """Lines of a table; JSON is for programs, which want all."""
 UNFINISHED = "unfinished"
+KINDS = ("study", "watched")
 
 
 def runs_(
     *,
     study: str | None = None,
     verdict: str | None = None,
+    kind: str | None = None,
     sort: str = "id",
     reverse: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
@@ -38,9 +40,12 @@ def runs_(
     Parameters
     ----------
     study
-        Only runs of the study with this slug.
+        Only runs of the study with this slug, or watched trainings of this name.
     verdict
-        Only runs with this verdict: supported, refuted, inconclusive, broken, unfinished, damaged.
+        Only runs with this verdict: supported, refuted, inconclusive, broken, unfinished, damaged;
+        of watched trainings: healthy, warning, critical, unmeasured.
+    kind
+        Only study, the runs of studies, or watched, the watched trainings.
     sort
         Column to sort by: id (when it was begun), started and seconds from the latest or longest;
         study, verdict and preset from A to Z.
@@ -59,6 +64,8 @@ def runs_(
 
     if sort not in COLUMNS:
         raise UsageError(f"cannot sort by {sort}", did_you_mean(sort, COLUMNS))
+    if kind not in (None, *KINDS):
+        raise UsageError(f"no kind of run is called {kind}", did_you_mean(kind, KINDS))
     for name, number in (("limit", limit or 0), ("offset", offset)):
         if not 0 <= number < 2**62:
             raise UsageError(f"{name} cannot be {number}", "allowed: integer >= 0")
@@ -67,7 +74,13 @@ def runs_(
     # One more than shown tells whether there are more.
     more = None if shown is None else shown + 1
     rows = home.listing(
-        study=study, verdict=verdict, sort=sort, reverse=reverse, limit=more, offset=offset
+        study=study,
+        verdict=verdict,
+        kind=kind,
+        sort=sort,
+        reverse=reverse,
+        limit=more,
+        offset=offset,
     )
     cut = shown is not None and len(rows) > shown
     rows = rows[:shown]
@@ -75,14 +88,14 @@ def runs_(
         print_json([asdict(row) | _chunks(home, row) for row in rows])
         return
     if not rows:
-        _say_none(home, study, verdict, offset)
+        _say_none(home, study, bool(verdict or kind or offset))
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in ("run", "study", "verdict", "preset", "started", "seconds"):
         table.add_column(column, no_wrap=True)
     for row in rows:
         seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
-        table.add_row(row.id, row.study, _state(home, row), row.preset, row.started, seconds)
+        table.add_row(row.id, row.study, _state(home, row), _preset(row), row.started, seconds)
     out().print(table)
     for row in rows:
         if row.note:
@@ -112,8 +125,12 @@ def _state(home: Lab, row: Listed) -> Text:
     return mark(row.verdict)
 
 
-def _say_none(home: Lab, study: str | None, verdict: str | None, offset: int) -> None:
-    if study is None and verdict is None and not offset:
+def _preset(row: Listed) -> str:
+    return "(watched)" if row.kind == "watched" else row.preset
+
+
+def _say_none(home: Lab, study: str | None, chosen: bool) -> None:
+    if study is None and not chosen:
         err().print(f"no runs in {home.folder} yet; chymist run SLUG makes one")
         return
     known = home.index.studies()

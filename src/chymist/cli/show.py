@@ -12,13 +12,16 @@ from rich.text import Text
 
 from chymist.cli.output import mark, out, print_json
 from chymist.lab import Lab, Run
-from chymist.lab.layout import command
+from chymist.lab.layout import command, is_watched
+from chymist.lab.watched import Watched
 
 MOST_CERTIFICATES = 12
 
 
 def show_(run: str = "latest", /, *, lab: Path | None = None, json: bool = False) -> None:
-    """Show a run's verdicts; of an unfinished run, those that are known already.
+    """Show a run's verdicts, or a watched training's findings.
+
+    Of an unfinished run, the verdicts that are known already.
 
     Parameters
     ----------
@@ -29,7 +32,13 @@ def show_(run: str = "latest", /, *, lab: Path | None = None, json: bool = False
     json
         Print JSON.
     """
-    found = Lab(lab).open(run)
+    folder = Lab(lab).find(run)
+    if is_watched(folder):
+        from chymist.cli.findings import print_watched
+
+        print_watched(Watched.open(folder), json=json)
+        return
+    found = Run.open(folder)
     if json:
         from chymist import report
 

@@ -1,7 +1,22 @@
 """The doctor: instruments on the user's own training, and findings that cite their study."""
 
-from chymist.doctor.before_training import preflight
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from chymist.doctor.checkup import Checkup
 from chymist.doctor.finding import Finding
 
+if TYPE_CHECKING:
+    from chymist.doctor.before_training import preflight
+
 __all__ = ["Checkup", "Finding", "preflight"]
+
+
+def __getattr__(name: str) -> Any:
+    # What measures needs torch; a checkup that was kept is read and judged without it.
+    if name == "preflight":
+        from chymist.doctor.before_training import preflight
+
+        return preflight
+    raise AttributeError(f"module 'chymist.doctor' has no attribute {name!r}")

@@ -42,7 +42,7 @@ class Finding:
     @property
     def provisional(self) -> bool:
         """Whether the study that is to back the finding is not in the atlas yet."""
-        return self.study not in _built()
+        return not is_built(self.study)
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as JSON values; what is not finite as text."""
@@ -66,9 +66,14 @@ def worst(findings: list[Finding] | tuple[Finding, ...]) -> Severity | None:
     return max((f.severity for f in findings), key=SEVERITIES.index, default=None)
 
 
+def is_built(study: str) -> bool:
+    """Tell whether a study is in the atlas, so that it can be run."""
+    return study in _built()
+
+
 @cache
 def _built() -> frozenset[str]:
-    return frozenset(entry.slug for entry in catalogue.built_in())
+    return frozenset(entry.slug for entry in catalogue.entries())
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chymist.lab.layout import FORMAT
+from chymist.lab.layout import WATCHED
 from chymist.lab.listed import COLUMNS, DAMAGED, NEWER, UNFINISHED, Listed, Stamp, read_line, stamps
 from chymist.lab.mounts import shared_system
 
@@ -30,7 +30,7 @@ DESCENDING = ("id", "started", "seconds")
 """Columns that are listed from the largest or latest; the others from A to Z."""
 
 _APPLICATION = 0x6368796D  # "chym"
-_SCHEMA = 1
+_SCHEMA = 2
 _PATIENCE = 0.5  # seconds to wait for another process before listing without the index
 _BATCH = 100  # rows a transaction, so that none takes longer than some milliseconds
 _UNSOUND = {1, 11, 26}  # SQLITE_ERROR (a table is missing), SQLITE_CORRUPT, SQLITE_NOTADB
@@ -38,9 +38,9 @@ _UNSOUND = {1, 11, 26}  # SQLITE_ERROR (a table is missing), SQLITE_CORRUPT, SQL
 
 _TABLES = (
     "CREATE TABLE runs (id TEXT PRIMARY KEY, study TEXT NOT NULL, verdict TEXT NOT NULL, "
-    "preset TEXT NOT NULL, started TEXT NOT NULL, seconds REAL, note TEXT NOT NULL, "
-    "file TEXT NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, size INTEGER NOT NULL, "
-    "crc INTEGER NOT NULL)",
+    "preset TEXT NOT NULL, started TEXT NOT NULL, seconds REAL, kind TEXT NOT NULL, "
+    "note TEXT NOT NULL, file TEXT NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, "
+    "size INTEGER NOT NULL, crc INTEGER NOT NULL)",
     # Apart, so that a page of the table above holds many rows.
     "CREATE TABLE manifests (id TEXT PRIMARY KEY, json TEXT NOT NULL, crc INTEGER NOT NULL)",
     *(
@@ -71,6 +71,7 @@ class Index:
         *,
         study: str | None = None,
         verdict: str | None = None,
+        kind: str | None = None,
         sort: str = "id",
         reverse: bool = False,
         limit: int | None = None,
@@ -84,7 +85,7 @@ class Index:
         """
         if sort not in COLUMNS:
             raise ValueError(f"no column {sort}")
-        wanted = {"study": study, "verdict": verdict}
+        wanted = {"study": study, "verdict": verdict, "kind": kind}
         # A word of the command line need not be text; what is none fits no run.
         given = {
             name: value.encode(errors="replace").decode()
@@ -296,7 +297,7 @@ def _check(db: sqlite3.Connection) -> None:
 
 def _version() -> int:
     """Return a number that changes when the rows, or what they were read from, are read anew."""
-    return 1000 * _SCHEMA + FORMAT
+    return 1000 * _SCHEMA + WATCHED
 
 
 def _crc(values: Sequence[Any]) -> int:

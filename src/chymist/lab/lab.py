@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from chymist.errors import DamagedRun, UnknownRun, did_you_mean
 from chymist.files import reached, refusals
 from chymist.lab.chunk import FOLDER
-from chymist.lab.layout import MANIFEST, PLAN, default_lab
+from chymist.lab.layout import MANIFEST, PLAN, default_lab, is_watched
 from chymist.lab.run import Run, unfinished
 
 if TYPE_CHECKING:
     from chymist.lab.index import Index
     from chymist.lab.listed import Listed
+    from chymist.lab.watched import Watched
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"[0-9a-z]{26}")
@@ -67,8 +68,8 @@ class Lab:
     def listing(self, **options: Any) -> list[Listed]:
         """Return a line a run, newest first; opens no data file.
 
-        Options: `study` and `verdict` to keep those alone, `sort` (a column of
-        `chymist.lab.listed.COLUMNS`), `reverse`, `limit`, `offset` and `within`.
+        Options: `study`, `verdict` and `kind` ("study" or "watched") to keep those alone, `sort`
+        (a column of `chymist.lab.listed.COLUMNS`), `reverse`, `limit`, `offset` and `within`.
         """
         return self.index.listing(**options)
 
@@ -91,9 +92,22 @@ class Lab:
 
         Raises:
             UnknownRun: no run, or more than one id, fits.
+            UsageError: it is a watched training.
             DamagedRun: a file of the run is missing or altered.
         """
-        return Run.open(self.find(name))
+        return Run.open(self.find(name, kind="study"))
+
+    def watched(self, name: str = "latest") -> Watched:
+        """Return a watched training by id, a unique part of it, its name, or "latest".
+
+        Raises:
+            UnknownRun: no run, or more than one id, fits.
+            UsageError: it is the run of a study.
+            DamagedRun: a file of the run is missing or altered.
+        """
+        from chymist.lab.watched import Watched
+
+        return Watched.open(self.find(name, kind="watched"))
 
     def resume(self, name: str = "latest", **options: Any) -> Run:
         """Finish an unfinished run, named as for `open`; "latest" is the newest unfinished one.
@@ -116,16 +130,24 @@ class Lab:
             folder = self.find(name)
         return runner.resume(folder, **options)
 
-    def find(self, name: str = "latest", among: list[Path] | None = None) -> Path:
+    def find(
+        self, name: str = "latest", among: list[Path] | None = None, kind: str | None = None
+    ) -> Path:
         """Return the folder of a run, sealed or not, by what `open` takes; opens no file of it.
+
+        `kind`, "study" or "watched", is what "latest" or a name may mean; an id means its run.
 
         Raises:
             UnknownRun: no run, or more than one id, fits.
         """
         folders = self.folders() if among is None else among
         told = [f for f in folders if (f / MANIFEST).exists() or (f / PLAN).exists()]
+        if name == "latest" and kind is not None:
+            told = [f for f in told if is_watched(f) == (kind == "watched")]
         if not folders or (name == "latest" and not told):
-            raise UnknownRun(f"no runs in {self.folder}", "chymist run SLUG makes one")
+            makes = "chymist.watch(..., lab=...)" if kind == "watched" else "chymist run SLUG"
+            which = "watched trainings" if kind == "watched" else "runs"
+            raise UnknownRun(f"no {which} in {self.folder}", f"{makes} makes one")
         if name == "latest":
             return told[0]
         fitting = [f for f in folders if f.name.startswith(name) or f.name.endswith(name)]
@@ -134,7 +156,7 @@ class Lab:
         if len(fitting) > 1 and len(name) > 0:
             raise UnknownRun(f"{len(fitting)} runs fit {name}", "give more of the id")
         known = {f.name: f for f in told}
-        for line in self.listing(study=name) if name else ():
+        for line in self.listing(study=name, kind=kind) if name else ():
             if line.id in known:
                 return known[line.id]
         words = ["latest", *self.index.studies(), *(f.name for f in folders)]

@@ -15,6 +15,9 @@
     run.json          manifest: the plan's facts, what came of it, digests of the other files
     report.html       made from the above; may be made again
 
+A watched training (format 3) is sealed at once and has three of them: checkup.json (the doctor's
+chart and findings), run.json and report.html.
+
 A folder with `plan.json` and without `run.json` is an unfinished run. In format 1 (version 0.1.0)
 there was no plan, and `chunks` held one file an experiment and arm.
 """
@@ -26,7 +29,9 @@ import shlex
 from pathlib import Path
 
 FORMAT = 2
-"""2: planned, in chunks, the manifest sealed. 1: version 0.1.0."""
+"""2: a study's run, planned, in chunks, the manifest sealed. 1: the same in version 0.1.0."""
+WATCHED = 3
+"""The format of a watched training, and the newest that this version reads."""
 PLAN = "plan.json"
 ROUNDS = "rounds"
 MAPS = "maps"
@@ -34,7 +39,14 @@ MANIFEST = "run.json"
 INPUT = "input.nc"
 EARLY = "early.json"
 VERDICTS = "verdicts.json"
+CHECKUP = "checkup.json"
 LOG = "log.jsonl"
+
+
+def is_watched(folder: Path) -> bool:
+    """Tell by its files whether a folder is a watched training's; opens none of them."""
+    others = (folder / name for name in (PLAN, VERDICTS))
+    return os.path.lexists(folder / CHECKUP) and not any(map(os.path.lexists, others))
 
 
 def default_lab() -> Path:

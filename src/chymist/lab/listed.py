@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chymist.errors import DamagedRun, NewerRun
-from chymist.lab.layout import MANIFEST, PLAN
+from chymist.lab.layout import MANIFEST, PLAN, WATCHED, is_watched
 from chymist.lab.seal import read_json, read_manifest
 
 ID = re.compile(r"[0-9a-z]{26}")
@@ -24,7 +24,10 @@ Stamp = tuple[str, str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A line of a listing; `verdict` is also unfinished, damaged or newer format; `note` why."""
+    """A line of a listing; `verdict` is also unfinished, damaged or newer format; `note` why.
+
+    `kind` is "study", or "watched" of a training, whose name is then in place of a study's slug.
+    """
 
     id: str
     study: str = ""
@@ -32,6 +35,7 @@ class Listed:
     preset: str = ""
     started: str = ""
     seconds: float | None = None
+    kind: str = "study"
     note: str = ""
 
 
@@ -93,19 +97,26 @@ def read_line(folder: Path, file: str) -> tuple[Listed, str]:
         return _planned(folder), ""
     try:
         manifest = read_manifest(folder)
+        training = manifest["format"] == WATCHED
+        study = manifest.get("study")
         line = Listed(
             id=folder.name,
-            study=_text(folder, manifest.get("study"), "slug"),
+            study=_text(folder, manifest, "name") if training else _text(folder, study, "slug"),
             verdict=_text(folder, manifest, "verdict"),
-            preset=_text(folder, manifest, "preset"),
+            preset="" if training else _text(folder, manifest, "preset"),
             started=_text(folder, manifest, "started"),
             seconds=_number(folder, manifest, "seconds"),
+            kind="watched" if training else "study",
         )
     except NewerRun as error:
-        return Listed(folder.name, verdict=NEWER, note=str(error)), ""
+        return Listed(folder.name, verdict=NEWER, kind=_kind(folder), note=str(error)), ""
     except DamagedRun as error:
-        return Listed(folder.name, verdict=DAMAGED, note=str(error)), ""
+        return Listed(folder.name, verdict=DAMAGED, kind=_kind(folder), note=str(error)), ""
     return line, json.dumps(manifest, ensure_ascii=False)
+
+
+def _kind(folder: Path) -> str:
+    return "watched" if is_watched(folder) else "study"
 
 
 def _planned(folder: Path) -> Listed:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from chymist.errors import DamagedRun
-from chymist.lab.layout import MANIFEST, VERDICTS
+from chymist.lab.layout import CHECKUP, MANIFEST, VERDICTS
 from chymist.lab.seal import is_run
 
 Status = Literal["supported", "refuted", "inconclusive"]
@@ -209,6 +209,86 @@ class Outcome(_Record):
     broken: bool
     experiments: dict[Slug, _Judged]
     maps: dict[Slug, _Map] = {}
+
+
+State = Literal["healthy", "warning", "critical", "unmeasured"]
+Unfinite = Literal["nan", "inf", "-inf"]
+Number = int | float | Unfinite
+"""What is not finite is text, since JSON has no such numbers."""
+
+
+class WatchedManifest(_Record):
+    """What run.json holds of a watched training."""
+
+    status: Text
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    verdict: State
+    started: Text
+    finished: Text
+    seconds: Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e12)]
+    training: dict[Text, Any]
+    every: Count
+    machine: _Machine
+    versions: _Versions
+
+
+class _Finding(_Record):
+    # Exactly these: they become the fields of `chymist.doctor.finding.Finding`.
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    rule: Slug
+    severity: Literal["note", "warning", "critical"]
+    says: Text
+    value: Number
+    threshold: Number
+    formula: Text
+    why: Text
+    remedy: Text
+    study: Slug
+    layer: Text
+    error: Number
+    unit: Text
+    step: Count
+    because: Text
+    provisional: bool
+
+
+class _Reading(_Record):
+    step: Count
+    values: dict[Text, Number]
+    errors: dict[Text, Number]
+
+
+class _Chart(_Record):
+    facts: dict[Text, Any]
+    readings: dict[Text, list[_Reading]]
+    off: dict[Text, Text]
+
+
+class Checkup(_Record):
+    """What checkup.json holds."""
+
+    verdict: State
+    findings: list[_Finding]
+    chart: _Chart
+
+
+def check_watched(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Check that the manifest of a watched training says what every reader needs.
+
+    Raises:
+        DamagedRun: something is missing, or of another type or size.
+    """
+    _check(folder, MANIFEST, WatchedManifest, manifest)
+
+
+def check_checkup(folder: Path, record: Mapping[str, Any]) -> None:
+    """Check that a checkup is such as the doctor makes.
+
+    Raises:
+        DamagedRun: something is missing, or of another type or size.
+    """
+    _check(folder, CHECKUP, Checkup, record)
 
 
 def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from chymist.errors import DamagedRun, UnfinishedRun
+from chymist.errors import DamagedRun, UnfinishedRun, UsageError
 from chymist.lab.chunk import ARMS, FOLDER, Chunk, read_seals
-from chymist.lab.layout import EARLY, MANIFEST, MAPS, PLAN, VERDICTS, command
+from chymist.lab.layout import EARLY, MANIFEST, MAPS, PLAN, VERDICTS, WATCHED, command
 from chymist.lab.plan import chunks_of, digest, read_plan
 from chymist.lab.seal import check_files, read_json, read_manifest
 
@@ -41,6 +41,7 @@ class Run:
         """Open a run's folder.
 
         Raises:
+            UsageError: it is a watched training's.
             DamagedRun: a file is missing, altered, or from a newer version.
         """
         if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
@@ -48,6 +49,11 @@ class Run:
         from chymist.lab.record import check_manifest
 
         manifest = read_manifest(folder)
+        if manifest["format"] == WATCHED:
+            raise UsageError(
+                f"run {folder.name} is a watched training, not of a study",
+                command("findings", folder),
+            )
         check_manifest(folder, manifest)
         check_files(folder, manifest)
         return cls(folder, manifest)

@@ -22,7 +22,7 @@ from typing import Any
 
 from chymist.errors import DamagedRun, NewerRun
 from chymist.files import sha256, write_text
-from chymist.lab.layout import FORMAT, MANIFEST, VERDICTS
+from chymist.lab.layout import CHECKUP, MANIFEST, VERDICTS, WATCHED
 
 LARGEST_MANIFEST = 4 * 2**20
 LARGEST_JSON = 32 * 2**20
@@ -32,7 +32,7 @@ _SEAL = re.compile(rb' "seal": "([0-9a-f]{64})"\n}\n\Z')
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _CHUNK = re.compile(r"chunks/([0-9]{4,}\.)?[a-z0-9-]+\.(treatment|control|map)\.(nc|json)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def seal_manifest(folder: Path, text: str) -> None:
@@ -63,9 +63,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     written = manifest.get("format")
     if not isinstance(written, int) or isinstance(written, bool) or written < 1:
         raise DamagedRun(f"run {folder.name}: {MANIFEST} cannot be read", "run the study again")
-    if written > FORMAT:
+    if written > WATCHED:
         raise NewerRun(
-            f"run {folder.name} has format {written}; this version reads up to {FORMAT}",
+            f"run {folder.name} has format {written}; this version reads up to {WATCHED}",
             "upgrade chymist",
         )
     if written > 1 and not found:
@@ -74,7 +74,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "restore it from a copy, or run the study again",
         )
     files = manifest.get("files")
-    if manifest.get("id") != folder.name or not isinstance(files, dict) or VERDICTS not in files:
+    main = CHECKUP if written == WATCHED else VERDICTS
+    if manifest.get("id") != folder.name or not isinstance(files, dict) or main not in files:
         raise DamagedRun(
             f"run {folder.name}: {MANIFEST} cannot be read: it belongs to another run, or to none",
             "restore it from a copy, or run the study again",
@@ -203,6 +204,8 @@ def parse(folder: Path, name: str, content: bytes) -> dict[str, Any]:
 
 def again(manifest: Mapping[str, Any]) -> str:
     """Return how to repeat a run: its command, if that can be nothing but a `chymist run`."""
+    if manifest.get("format") == WATCHED:
+        return "restore it from a copy"
     command = manifest.get("command")
     if not isinstance(command, str) or not is_run(command):
         return "restore it from a copy, or run the study again"
@@ -241,7 +244,7 @@ def _strange(value: Any) -> str:
                 below += item.values()
             elif isinstance(item, list):
                 below += item
-            elif isinstance(item, str) and _CONTROL.search(item):
+            elif isinstance(item, str) and CONTROL.search(item):
                 return "its text has control characters"
         if not below:
             return ""

@@ -31,7 +31,7 @@ def render_report(
         KeyError: a record lacks what a sealed run has.
     """
     found = context(manifest, outcome, figures)
-    return _environment().get_template("report.html.j2").render(**found, style=_style())
+    return environment().get_template("report.html.j2").render(**found, style=style())
 
 
 def context(
@@ -76,7 +76,8 @@ def filters() -> dict[str, Callable[..., Any]]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills the templates."""
     environment = Environment(
         loader=PackageLoader("chymist.report", "templates"),
         autoescape=True,
@@ -89,7 +90,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _style() -> Markup:
+def style() -> Markup:
+    """Return the house's style sheet."""
     sheet = resources.files("chymist.report").joinpath("templates", "report.css")
     return Markup(sheet.read_text(encoding="utf-8"))  # noqa: S704  our own file
 
