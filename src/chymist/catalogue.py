@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from chymist.study import Study
 
 GROUP = "chymist.studies"
+LANGUAGES = {"en": "English", "zh": "中文"}
+"""Languages of stories by code; the first is that of all else."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def find(name: str) -> Study:
     """
     if name.endswith(".py"):
         return load_file(Path(name))
-    table = {entry.slug: entry for entry in entries()}
+    table = {known.slug: known for known in entries()}
     if name not in table:
         raise UnknownStudy(f"unknown study {name}", did_you_mean(name, table))
     module, _, attribute = table[name].module.partition(":")
@@ -117,25 +119,27 @@ def checked(candidate: Any, where: str) -> Study:
     return candidate
 
 
-def story(study: Study) -> str:
+def story(study: Study, language: str = "en") -> str:
     """Return a study's story in Markdown, or an empty string if none has been written.
 
-    It is `stories/<slug>.md` beside the file that defines the study's parameters.
+    It is `stories/<slug>.md` beside the file that defines the study's parameters, a translation
+    `stories/<slug>.<language>.md`.
     """
-    path = story_file(study)
+    path = story_file(study, language)
     return path.read_text(encoding="utf-8") if path and path.is_file() else ""
 
 
-def story_file(study: Study) -> Path | None:
+def story_file(study: Study, language: str = "en") -> Path | None:
     """Return where a study's story belongs; None for a study that no file defines."""
     module = sys.modules.get(study.params.__module__)
     file = getattr(module, "__file__", None)
-    return Path(file).parent / "stories" / f"{study.slug}.md" if file else None
+    name = f"{study.slug}.md" if language == "en" else f"{study.slug}.{language}.md"
+    return Path(file).parent / "stories" / name if file else None
 
 
 def accepting(path: Path) -> list[Entry]:
     """Return the studies that take a user's file of this kind."""
-    return [entry for entry in entries() if path.suffix.lower() in entry.accepts]
+    return [taker for taker in entries() if path.suffix.lower() in taker.accepts]
 
 
 def built_in() -> list[Entry]:
@@ -146,19 +150,22 @@ def built_in() -> list[Entry]:
     for info in pkgutil.walk_packages(chymist.atlas.__path__, "chymist.atlas."):
         study = getattr(importlib.import_module(info.name), "STUDY", None)
         if study is not None:
-            found.append(
-                Entry(
-                    slug=study.slug,
-                    module=info.name,
-                    title=study.title,
-                    question=study.question,
-                    family=study.family,
-                    accepts=study.input.suffixes if study.input else (),
-                    answers=study.answers,
-                    cost=dict(study.cost),
-                )
-            )
-    return sorted(found, key=lambda entry: entry.slug)
+            found.append(entry(study, info.name))
+    return sorted(found, key=lambda known: known.slug)
+
+
+def entry(study: Study, module: str) -> Entry:
+    """Return what the list shows of a study that this module binds."""
+    return Entry(
+        slug=study.slug,
+        module=module,
+        title=study.title,
+        question=study.question,
+        family=study.family,
+        accepts=study.input.suffixes if study.input else (),
+        answers=study.answers,
+        cost=dict(study.cost),
+    )
 
 
 def index_text() -> str:

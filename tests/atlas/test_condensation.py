@@ -21,7 +21,7 @@ def run(name, **change):
     return data
 
 
-@pytest.mark.parametrize("name", ["five-inputs", "staircase", "size", "dropout"])
+@pytest.mark.parametrize("name", ["turning-five", "stairs", "sizes", "regularised"])
 def test_every_statistic_keeps_the_seeds(name):
     data = run(name)
     for claim in study.STUDY.experiment(name).claims:
@@ -31,7 +31,7 @@ def test_every_statistic_keeps_the_seeds(name):
 
 
 def test_neurons_of_one_input_turn_as_the_leading_power_says():
-    data = run("one-input")
+    data = run("turning-one")
     np.testing.assert_array_equal(data.multiplicity, [1, 2, 3])
     assert (study.excess(data) <= 1).all()
     assert (study.stationarity(data) > 0.99).all()

@@ -9,8 +9,8 @@ from chymist.errors import BadInput
 
 SEEDS = tuple(range(5))
 NAMES = {
-    "grow": "widths", "descend": "layers", "imitate": "scale", "throw": "catapult",
-    "sum_up": "closed-forms",
+    "grow": "growing-width", "descend": "by-layer", "imitate": "rich-and-lazy",
+    "throw": "large-steps", "sum_up": "many-neurons",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_the_mean_field_scaling_is_a_mean_with_longer_steps():
 
     _, found = measured(widths.grow, scaling="mean-field", width=64, steps=16, activation="erf")
     x, y = (torch.as_tensor(v) for v in widths.small_sphere(0))
-    start = widths.networks(Bench("ntk-regime", "widths", SEEDS), 8, 64, "erf")
+    start = widths.networks(Bench("ntk-regime", "growing-width", SEEDS), 8, 64, "erf")
     weights = {n: w[0].clone() for n, w in start.parameters.items()}
     module = widths.models.TangentMLP(8, 64, 1, activation="erf").double()
 
@@ -113,7 +113,7 @@ def test_layers_between_move_less():
 def test_blocks_of_neurons_make_the_wide_network(monkeypatch):
     monkeypatch.setattr(layers, "NEURONS", 20)
     _, run = measured(layers.sum_up, activation="erf")
-    start = widths.networks(Bench("ntk-regime", "closed-forms", SEEDS), 8, 200, "erf")
+    start = widths.networks(Bench("ntk-regime", NAMES["sum_up"], SEEDS), 8, 200, "erf")
     x = widths.small_sphere(0)[0][:8]
     whole = start.measure(widths.instruments.empirical_ntk, widths.samples(x), ("sample", "other"))
     here, there = np.tril_indices(8)
@@ -150,7 +150,9 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, rows, header, says):
 def test_a_table_is_what_networks_learn(tmp_path):
     rows = [f"{np.sin(i):.6f},{np.cos(2 * i):.6f},{np.sin(3 * i):.6f}" for i in range(12)]
     given = widths.table(write(tmp_path / "t.csv", rows))
-    run = widths.grow(cell(width=(16, 32), steps=16), Bench("ntk-regime", "widths", (0, 1), given))
+    run = widths.grow(
+        cell(width=(16, 32), steps=16), Bench("ntk-regime", NAMES["grow"], (0, 1), given)
+    )
     np.testing.assert_array_equal(run.target, given.y)
     assert run.kernel.sizes["sample"] == 12
     assert float(run.loss.isel(step=-1).max()) < float(run.loss.isel(step=0).min())

@@ -23,15 +23,15 @@ def statistic(claim, run):
 
 
 def test_curvatures_are_the_closed_forms_with_idleness_alone():
-    assert float(statistic("exact", measured("values")).max()) < -12
-    assert float(statistic("exact", measured("values", idleness=0.0)).min()) > -1
+    assert float(statistic("exact", measured("closed-forms")).max()) < -12
+    assert float(statistic("exact", measured("closed-forms", idleness=0.0)).min()) > -1
 
 
 def test_kappa_has_three_pieces_and_keeps_its_bounds():
-    run = measured("idleness", graphs=5)
+    run = measured("random-graphs", graphs=5)
     for claim in ("three-pieces", "constant", "bounds"):
         assert float(statistic(claim, run).max()) < -10
-    early = measured("idleness", graphs=5, from_threshold=0.5)
+    early = measured("random-graphs", graphs=5, from_threshold=0.5)
     assert float(statistic("constant", early).min()) > -3
 
 
@@ -48,7 +48,7 @@ def test_more_pieces_in_the_middle_are_seen(monkeypatch):
         return graphs.Curvature(np.array(value), a, a)
 
     monkeypatch.setattr(graphs, "ollivier", bent)
-    run = measured("idleness", graphs=5)
+    run = measured("random-graphs", graphs=5)
     first, last, middle = run.bend.transpose("piece", "seed").values
     assert max(first.max(), last.max()) < 1e-12
     assert middle.min() > 1e-5
@@ -56,15 +56,15 @@ def test_more_pieces_in_the_middle_are_seen(monkeypatch):
 
 
 def test_the_neck_pinches_at_the_predicted_rate_and_only_a_neck_does():
-    run = measured("neck", k="4,6", duration=12)
+    run = measured("bridge", k="4,6", duration=12)
     for claim in ("pinch", "bridge-curvature", "collapse"):
         np.testing.assert_allclose(statistic(claim, run), 1, atol=0.01)
-    whole = measured("neck", k="4,6", duration=12, neck=False)
+    whole = measured("bridge", k="4,6", duration=12, neck=False)
     np.testing.assert_allclose(statistic("pinch", whole), 0, atol=1e-12)
 
 
 def test_blocks_are_sharpened_where_there_are_any():
-    run = measured("blocks", p_out="0.08")
+    run = measured("two-blocks", p_out="0.08")
     assert float(statistic("sharpens", run).min()) > 0
     assert run.signal.item() == pytest.approx(5.09, abs=0.01)
     # Spectral clustering gives groups, and no height of edges.
@@ -72,19 +72,19 @@ def test_blocks_are_sharpened_where_there_are_any():
 
 
 def test_the_spread_of_the_curvature_falls():
-    run = measured("smoothing", seeds=(0,))
+    run = measured("evening-out", seeds=(0,))
     assert float(statistic("evens-out", run).max()) < np.log(0.05)
     # The karate club has two edges that contract, both of curvature 1/2.
     assert run.contracted.sel(graph="karate").item() == 2
 
 
 def test_known_groups_are_found_and_lost_with_the_edges():
-    run = measured("known", seeds=(0,))
+    run = measured("known-groups", seeds=(0,))
     assert float(statistic("karate", run).min()) > 0.55
     assert float(statistic("league", run).min()) > 0.8
     # Modularity cannot choose better than the best.
     assert (run.ari.sel(cut="best") >= run.ari.sel(cut="modularity")).all()
-    lost = measured("known", seeds=(0,), rewired=True)
+    lost = measured("known-groups", seeds=(0,), rewired=True)
     assert float(lost.ari.max()) < 0.4
 
 
@@ -98,7 +98,7 @@ def two_cliques(tmp_path):
 
 @pytest.mark.parametrize("surgery", [0, 2])
 def test_a_user_s_graph_falls_into_its_parts(two_cliques, surgery):
-    run = measured("graph", data=two_cliques, own_p=1.0, surgery=surgery)
+    run = measured("own-graph", data=two_cliques, own_p=1.0, surgery=surgery)
     group = dict(zip(run.node.values.tolist(), run.group.values.tolist(), strict=True))
     assert {group[f"a{i}"] for i in range(6)} != {group[f"b{i}"] for i in range(6)}
     assert len(set(group.values())) == 2
@@ -111,6 +111,6 @@ def test_a_user_s_graph_falls_into_its_parts(two_cliques, surgery):
 def test_what_was_left_out_is_noted(two_cliques):
     notes = []
     (p,) = STUDY.params.parse({}).cells()
-    bench = Bench("ricci-flow", "graph", (0,), input=two_cliques, note=notes.append)
-    STUDY.experiment("graph").run(p, bench)
+    bench = Bench("ricci-flow", "own-graph", (0,), input=two_cliques, note=notes.append)
+    STUDY.experiment("own-graph").run(p, bench)
     assert notes == ["net: 1 loops left out"]

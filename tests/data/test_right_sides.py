@@ -42,7 +42,7 @@ def test_a_source_is_a_picture_or_an_array(tmp_path):
         ({"x": LINE}, r"holds x \(needed: A \(and b\), or f\)"),
         ({"f": np.ones((8, 9))}, r"f has shape \(8, 9\)"),
         ({"f": np.zeros((8, 8))}, "f is zero everywhere"),
-        ({"f": np.array([[None] * 8] * 8)}, "no .npz file of numbers"),
+        ({"f": np.array([[None] * 8] * 8)}, "no .npz archive of numbers"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_line(tmp_path, arrays, line):

@@ -13,6 +13,7 @@ from chymist.errors import UnfinishedRun, UsageError
 from chymist.report import evidence
 from chymist.report.gallery import pages
 from chymist.testing import check_story
+from chymist.testing.stories import PARTS, TRANSLATED
 
 EXACT = Path(__file__).parents[1] / "studies" / "exact.py"
 STORY = """## Intuition
@@ -206,6 +207,49 @@ def test_a_story_that_lacks_something_is_named(lab, tmp_path, tiny, old, new, sa
     doubted = {"located"} if "located" in said else ()
     with pytest.raises(AssertionError, match=said):
         check_story(catalogue.find(str(path)), tmp_path, doubted)
+
+
+def translated(text):
+    for title, own in zip(PARTS, TRANSLATED["zh"], strict=True):
+        text = text.replace(f"## {title}", f"## {own}")
+    return text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("## 实验", "## 试验", "zh: the parts are"),
+        ("$\\sigma / \\sqrt n$", "$\\sigma / n$", "zh: it lacks the formula"),
+        ("frequency-principle.md", "image-memorisation.md", "zh: it lacks the link"),
+        ("## 实验\n", "## 实验\n\n`centred`\n", "zh: the original has no name `centred`"),
+    ],
+)
+def test_a_translation_that_departs_from_its_original_is_named(lab, tmp_path, tiny, old, new, said):
+    path = Path(shutil.copy(tiny, tmp_path / "mine.py"))
+    (tmp_path / "stories").mkdir()
+    (tmp_path / "stories" / "tiny.md").write_text(STORY)
+    study, chinese = catalogue.find(str(path)), tmp_path / "stories" / "tiny.zh.md"
+    chinese.write_text(translated(STORY), encoding="utf-8")
+    check_story(study)
+    assert old in translated(STORY)
+    chinese.write_text(translated(STORY).replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(AssertionError, match=said):
+        check_story(study)
+
+
+def test_a_translated_story_is_a_page_of_its_own(lab, tmp_path, tiny, capsys, refused):
+    path = Path(shutil.copy(tiny, tmp_path / "mine.py"))
+    (tmp_path / "stories").mkdir()
+    (tmp_path / "stories" / "tiny.md").write_text(STORY)
+    line = refused("info", path, "--story", "--language", "zh")
+    assert "tiny has no story in zh" in line and "stories/tiny.zh.md" in line
+    assert "one of en, zh" in refused("info", path, "--language", "xx")
+    (tmp_path / "stories" / "tiny.zh.md").write_text(translated(STORY), encoding="utf-8")
+    assert execute(["info", str(path), "--story", "--language", "zh"]) == 0
+    assert capsys.readouterr().out == translated(STORY)
+    made = pages([catalogue.find(str(path))], tmp_path / "evidence", tmp_path / "atlas")
+    assert translated(STORY).strip() in made["tiny.zh.md"]
+    assert "[中文](tiny.zh.md)" in made["tiny.md"]
 
 
 def test_a_published_figure_stands_beside_ours(lab, variant, tmp_path):

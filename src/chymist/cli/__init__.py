@@ -37,6 +37,7 @@ VERBS = {
     "preflight": "Examine your own training before its first step.",
     "findings": "Show what the doctor found in a watched training.",
     "evidence": "Keep what the presets of studies find, as JSON and figures.",
+    "serve": "Open the atlas in a browser: read studies, run them, watch them.",
     "atlas": "Write the gallery of studies from their evidence.",
     "new": "Write a study of your own to start from.",
     "cite": "Print BibTeX for a study or a run.",

@@ -10,14 +10,14 @@ from rich.text import Text
 
 from chymist import catalogue
 from chymist.cli.output import err, out, print_json
-from chymist.errors import UsageError
+from chymist.errors import BadParameter, UsageError
 from chymist.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from chymist.study import Study
 
 
-def info_(study: str, /, *, story: bool = False, json: bool = False) -> None:
+def info_(study: str, /, *, story: bool = False, language: str = "en", json: bool = False) -> None:
     """Show a study's question, claims, control, parameters, cost and references.
 
     Parameters
@@ -26,14 +26,22 @@ def info_(study: str, /, *, story: bool = False, json: bool = False) -> None:
         A study's slug, or a Python file.
     story
         Print the study's story in Markdown, for a reader who has not read the papers.
+    language
+        Of the story: en, or zh (Chinese) where there is a translation.
     json
         Print JSON, the parameters as a JSON schema.
     """
     found = catalogue.find(study)
-    told = catalogue.story(found)
+    if language not in catalogue.LANGUAGES:
+        known = ", ".join(catalogue.LANGUAGES)
+        raise BadParameter(f"language is {language!r}", f"one of {known}")
+    told = catalogue.story(found, language)
     if story:
         if not told:
-            raise UsageError(f"{found.slug} has no story", f"write {catalogue.story_file(found)}")
+            kind = "story" if language == "en" else f"story in {language}"
+            raise UsageError(
+                f"{found.slug} has no {kind}", f"write {catalogue.story_file(found, language)}"
+            )
         console = out()
         if console.is_terminal:
             from rich.markdown import Markdown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chymist.errors import BadInput
@@ -18,15 +20,28 @@ def given_text(
     Raises:
         BadInput: there is no such file, it is too large, not UTF-8, or cannot be read.
     """
+    with readable(path, largest, smaller):
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})", save) from None
+
+
+@contextmanager
+def readable(path: Path, largest: int, smaller: str = "") -> Iterator[None]:
+    """Refuse a file of more than `largest` bytes, and say in one line why one cannot be read.
+
+    Raises:
+        BadInput: there is no such file, it is too large, or cannot be read.
+    """
     try:
         size = path.stat().st_size
         if size > largest:
             advice = f"; {smaller}" if smaller else ""
             raise BadInput(f"{path.name} has {size} bytes", f"at most {largest} are read{advice}")
-        return path.read_text(encoding="utf-8-sig")
+        yield
     except FileNotFoundError:
         raise BadInput(f"no file {path}", "check the path") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})", save) from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None
+        why = error.strerror or error
+        raise BadInput(f"{path} cannot be read: {why}", "give a readable file") from None

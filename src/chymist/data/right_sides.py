@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from chymist.data.given_arrays import given_arrays
+from chymist.data.given_text import readable
 from chymist.data.images import grey, picture
 from chymist.errors import BadInput
 
@@ -16,6 +17,7 @@ MOST = 2000
 """Most rows of a matrix: its eigenvectors are found by a dense solver."""
 LARGEST = 256 * 2**20
 """Most bytes of a file that is read."""
+SAVE = "write it with numpy.savez(file, A=A, b=b) or f=f"
 SYMMETRIC = 1e-10
 """Largest difference from the transpose, relative to the largest entry, that counts as none."""
 
@@ -37,7 +39,7 @@ def source_or_matrix(path: Path) -> xr.Dataset:
         return _matrix(path, _market(path), None)
     if suffix != ".npz":
         return _source(path, grey(picture(path)["picture"]).values[..., 0])
-    arrays = _arrays(path)
+    arrays = given_arrays(path, LARGEST, SAVE)
     if "f" in arrays:
         return _source(path, arrays["f"])
     if {"indptr", "shape", "data"} <= set(arrays):
@@ -98,32 +100,6 @@ def _finite(path: Path, name: str, values: Any) -> Any:
     return array
 
 
-def _refuse_size(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None
-    if not 0 < size <= LARGEST:
-        raise BadInput(f"{path.name} has {size} bytes", f"allowed: 1 to {LARGEST}")
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    _refuse_size(path)
-    try:
-        with zipfile.ZipFile(path) as packed:
-            unpacked = sum(part.file_size for part in packed.infolist())
-        if unpacked > LARGEST:
-            raise BadInput(f"{path.name} unpacks to {unpacked} bytes", f"at most {LARGEST}")
-        # NumPy reads numbers only, unless told otherwise.
-        with np.load(path) as kept:
-            return {name: kept[name] for name in kept.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError):
-        raise BadInput(f"{path.name} is no .npz file of numbers",
-                       "write it with numpy.savez(file, A=A, b=b) or f=f") from None  # fmt: skip
-
-
 def _sparse(path: Path) -> Any:
     from scipy.sparse import load_npz
 
@@ -138,12 +114,12 @@ def _sparse(path: Path) -> Any:
 def _market(path: Path) -> Any:
     from scipy.io import mmread
 
-    _refuse_size(path)
-    try:
-        matrix = mmread(path)
-    except (OSError, ValueError, OverflowError, MemoryError, TypeError):
-        raise BadInput(f"{path.name} is no Matrix Market file",
-                       "write it with scipy.io.mmwrite") from None  # fmt: skip
+    with readable(path, LARGEST):
+        try:
+            matrix = mmread(path)
+        except (ValueError, OverflowError, MemoryError, TypeError):
+            raise BadInput(f"{path.name} is no Matrix Market file",
+                           "write it with scipy.io.mmwrite") from None  # fmt: skip
     return _dense(path, matrix)
 
 

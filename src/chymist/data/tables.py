@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
+from chymist.data.given_arrays import given_arrays
+from chymist.data.given_text import given_text
 from chymist.errors import BadInput
 
 FEWEST, MOST = 4, 20_000
 """Rows of a table."""
 LARGEST = 256 * 2**20
 """Most bytes of a file that is read."""
+SAVE = "write it by numpy.savez(path, x=..., y=...)"
 BOUND = 1e100
 """Largest absolute value; squares of what lies beyond leave the floating-point range."""
 
@@ -35,16 +38,7 @@ def table(path: Path | str) -> xr.Dataset:
             and column are named), a constant target, fewer than 4 rows or more than 20 000.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
-                           f"at most {LARGEST} are read; take fewer rows")  # fmt: skip
-        x, y, names = (_archive if path.suffix.lower() == ".npz" else _text)(path)
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}",
-                       "give a readable file") from None  # fmt: skip
+    x, y, names = (_archive if path.suffix.lower() == ".npz" else _text)(path)
     if not FEWEST <= len(x) <= MOST:
         raise BadInput(f"{path.name} has {len(x)} rows", f"allowed: {FEWEST} to {MOST}")
     _refuse_values(path, np.concatenate([x, y], axis=1), names)
@@ -61,12 +55,10 @@ def table(path: Path | str) -> xr.Dataset:
 
 
 def _text(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
+    text = given_text(path, LARGEST, "take fewer rows")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8 text (byte {error.start})",
-                       "save it as a CSV file in UTF-8") from None  # fmt: skip
+        rows_read = enumerate(csv.reader(io.StringIO(text)), 1)
+        lines = [(number, row) for number, row in rows_read if any(row)]
     except csv.Error as error:
         raise BadInput(f"{path.name} is no CSV table: {error}", "save it as a CSV file") from None
     if not lines:
@@ -97,16 +89,10 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
 
 
 def _archive(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
-    try:
-        with np.load(path) as archive:
-            found = {name: archive[name] for name in ("x", "y") if name in archive}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        raise BadInput(f"{path.name} is no NPZ archive of numbers",
-                       "write it by numpy.savez(path, x=..., y=...)") from None  # fmt: skip
+    found = given_arrays(path, LARGEST, SAVE, ("x", "y"))
     for name in ("x", "y"):
         if name not in found or found[name].dtype.kind not in "fiub" or not found[name].ndim:
-            raise BadInput(f"{path.name} has no array {name} of numbers",
-                           "write it by numpy.savez(path, x=..., y=...)")  # fmt: skip
+            raise BadInput(f"{path.name} has no array {name} of numbers", SAVE)
     x, y = found["x"], found["y"]
     if len(x) != len(y) or not len(x):
         raise BadInput(f"{path.name}: x has {len(x)} samples and y {len(y)}",

@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
+from chymist.data.given_text import readable
 from chymist.errors import BadInput
 
 END, SPACE, NOTHING = -1, -2, -3
@@ -113,15 +114,8 @@ def text(path: Path | str) -> xr.Dataset:
         BadInput: no such file, over 1 GiB, not UTF-8, binary, or fewer than 2000 letters.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path.name} has {path.stat().st_size} bytes",
-                           f"at most {LARGEST} are read; divide it")  # fmt: skip
+    with readable(path, LARGEST, "divide it"):
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}", "check the path") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", "give a readable file") from None
     try:
         if path.suffix.lower() == ".pos":
             content = untagged(b"".join(_valid([content])).decode()).encode()

@@ -102,6 +102,26 @@ class Index:
         values = (*given.values(), -1 if limit is None else limit, offset)
         return self._use(lambda db: [Listed(*row) for row in db.execute(query, values)], within)
 
+    def count(
+        self, *, study: str | None = None, verdict: str | None = None, within: float = 0.0
+    ) -> int:
+        """Return how many runs `listing` lists when nothing limits it."""
+        given = {n: v for n, v in (("study", study), ("verdict", verdict)) if v is not None}
+        where = " AND ".join(f"{name} = ?" for name in given)
+        query = f"SELECT count(*) FROM runs {'WHERE ' + where if where else ''}"  # noqa: S608
+        values = tuple(given.values())
+        return self._use(lambda db: int(db.execute(query, values).fetchone()[0]), within)
+
+    def newest(self, within: float = 0.0) -> dict[str, Listed]:
+        """Return the newest finished run of each study, by the study's slug."""
+        query = (
+            f"SELECT {', '.join(COLUMNS)}, note FROM runs WHERE id IN "  # noqa: S608
+            "(SELECT max(id) FROM runs WHERE verdict NOT IN (?, ?, ?) GROUP BY study)"
+        )
+        values = (UNFINISHED, DAMAGED, NEWER)
+        found = self._use(lambda db: [Listed(*row) for row in db.execute(query, values)], within)
+        return {line.study: line for line in found}
+
     def studies(self) -> list[str]:
         """Return the slugs of all runs, sorted."""
         query = "SELECT DISTINCT study FROM runs WHERE study != '' ORDER BY study"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
 
 from chymist.errors import (
     BadParameter,
@@ -26,7 +27,7 @@ from chymist.lab.cluster import chosen
 from chymist.lab.compute import pinned
 from chymist.lab.events import Observer, ignore
 from chymist.lab.lab import Lab
-from chymist.lab.layout import INPUT, MANIFEST, MAPS, ROUNDS, command
+from chymist.lab.layout import INPUT, LOG, MANIFEST, MAPS, ROUNDS, command
 from chymist.lab.lock import holds, only_one
 from chymist.lab.plan import chunks_of, read_plan, write_plan
 from chymist.lab.run import Run
@@ -94,21 +95,16 @@ def run(
         Interrupted: by Ctrl-C or a signal; sealed chunks are kept.
     """
     shared = jobs > 1 or executor != "local"
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise BadParameter(f"device {device} is not available here", "use cpu")
     if device != "cpu" and executor != "local":
         raise BadParameter(f"device {device} is not available with executor {executor}", "use cpu")
-    for what, number in (("threads", threads), ("jobs", jobs)):
-        if number is not None and number < 1:
-            raise BadParameter(f"{what} cannot be {number}", "allowed: integer >= 1")
-    given = planning.read_input(study, data)
-    facts = planning.describe(
+    if jobs < 1:
+        raise BadParameter(f"jobs cannot be {jobs}", "allowed: integer >= 1")
+    facts, given = _facts(
         study,
         preset=preset,
         data=data,
-        given=given,
         sweep=sweep or {},
-        threads=threads or (1 if shared else torch.get_num_threads()),
+        threads=_threads(threads, 1 if shared else torch.get_num_threads()),
         device=device,
         name=name,
         parameters=parameters,
@@ -118,24 +114,19 @@ def run(
         on=on,
         points=points,
     )
-    told = {}
-    if data is not None and study.input is not None:
-        told = {"name": Path(data).name, "sha256": sha256(Path(data)), "says": study.input.says}
     home = Lab(lab)
     with ExitStack() as kept:
         cluster = kept.enter_context(chosen(executor, ray_address))
         folder = home.create()
         try:
             kept.enter_context(only_one(folder))
-            if given is not None:
-                facts["input"] = {**told, "kept": write_dataset(folder / INPUT, given)}
-            facts["address"] = planning.address(study, name, folder)
-            if shared and not facts["address"]:
+            written = _write(folder, study, facts, given, name)
+            if shared and not written["address"]:
                 what = f"jobs cannot be {jobs}" if jobs > 1 else f"executor cannot be {executor}"
                 raise BadParameter(
                     f"{what} for a study made by a program", "give the study as a file"
                 )
-            session = Session(folder, write_plan(folder, facts), study, observe, cluster)
+            session = Session(folder, written, study, observe, cluster)
         except BaseException:
             home.discard(folder)
             raise
@@ -145,6 +136,80 @@ def run(
                 home.discard(folder)
 
         return _finished(session, jobs, discard)
+
+
+def plan(
+    study: Study,
+    *,
+    preset: str = "quick",
+    data: str | Path | None = None,
+    lab: str | Path | None = None,
+    until_decided: bool = False,
+    threads: int | None = None,
+    name: str = "",
+    **parameters: Any,
+) -> Path:
+    """Plan a run, compute nothing of it, and return its folder: `resume` computes it.
+
+    Arguments are those of `run`.
+
+    Raises:
+        BadParameter, BadInput, BadStudy, CannotWrite: as for `run`; then nothing is left behind.
+    """
+    facts, given = _facts(
+        study,
+        preset=preset,
+        data=data,
+        sweep={},
+        threads=_threads(threads, torch.get_num_threads()),
+        device="cpu",
+        name=name,
+        parameters=parameters,
+        until_decided=until_decided,
+        max_seeds=None,
+        refine=(),
+        on="",
+        points=None,
+    )
+    home = Lab(lab)
+    folder = home.create()
+    try:
+        with only_one(folder):
+            _write(folder, study, facts, given, name)
+    except BaseException:
+        home.discard(folder)
+        raise
+    return folder
+
+
+def _facts(
+    study: Study, *, data: str | Path | None, device: str, **asked: Any
+) -> tuple[dict[str, Any], xr.Dataset | None]:
+    """Return what a plan says, and what the user's file holds."""
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise BadParameter(f"device {device} is not available here", "use cpu")
+    given = planning.read_input(study, data)
+    facts = planning.describe(study, data=data, given=given, device=device, **asked)
+    if data is not None and study.input is not None:
+        told = {"name": Path(data).name, "sha256": sha256(Path(data)), "says": study.input.says}
+        facts["input"] = told
+    return facts, given
+
+
+def _write(
+    folder: Path, study: Study, facts: dict[str, Any], given: xr.Dataset | None, name: str
+) -> dict[str, Any]:
+    """Write the input and the plan of a run whose lock the caller holds, and return the plan."""
+    if given is not None:
+        facts["input"] = {**facts["input"], "kept": write_dataset(folder / INPUT, given)}
+    facts["address"] = planning.address(study, name, folder)
+    return write_plan(folder, facts)
+
+
+def _threads(given: int | None, usual: int) -> int:
+    if given is not None and given < 1:
+        raise BadParameter(f"threads cannot be {given}", "allowed: integer >= 1")
+    return given or usual
 
 
 def resume(
@@ -184,7 +249,7 @@ def resume(
             clear_aside(folder / part)
         dropped = _drop_damaged(folder, plan)
         session = Session(folder, plan, study, observe, cluster)
-        session.log("resumed")
+        session.log("resumed" if (folder / LOG).exists() else "begun")
         for chunk, wrong in dropped:
             session.log("damaged", chunk)
             session.tell(chunk, "starting", 0, 1, f"{wrong}; it is computed again")

@@ -73,11 +73,17 @@ def pages(studies: Sequence[Study], folder: Path, output: Path) -> dict[str, str
             presets=shown[study.slug],
             cover=study.cover or study.experiments[0].figures[0].name,
             story=catalogue.story(study).strip(),
+            languages=_translations(study),
             questions=QUESTIONS,
             kinds={claim.kind for e in study.experiments for claim in e.claims},
         )
         for study in studies
     }
+    for study in studies:
+        for language, name in _translations(study).items():
+            written[f"{study.slug}.{language}.md"] = environment.get_template("story.md.j2").render(
+                study=study, language=name, story=_with_neighbours(study, language, studies)
+            )
     written[INDEX] = environment.get_template("index.md.j2").render(
         studies=studies,
         presets=shown,
@@ -125,6 +131,21 @@ def anchor(heading: str) -> str:
     'does-width-help'
     """
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def _translations(study: Study) -> dict[str, str]:
+    """Return the languages that a story has been translated to, by code."""
+    others = {code: name for code, name in catalogue.LANGUAGES.items() if code != "en"}
+    return {code: name for code, name in others.items() if catalogue.story(study, code)}
+
+
+def _with_neighbours(study: Study, language: str, studies: Sequence[Study]) -> str:
+    """Return a translated story, whose links lead to translated neighbours where there are some."""
+    text = catalogue.story(study, language).strip()
+    for other in studies:
+        if language in _translations(other):
+            text = text.replace(f"]({other.slug}.md)", f"]({other.slug}.{language}.md)")
+    return text
 
 
 def _found(study: Study, folder: Path, output: Path) -> tuple[Found, ...]:

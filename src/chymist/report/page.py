@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,27 +30,49 @@ def render_report(
         ValueError: a figure cannot be rendered.
         KeyError: a record lacks what a sealed run has.
     """
+    found = context(manifest, outcome, figures)
+    return environment().get_template("report.html.j2").render(**found, style=style())
+
+
+def context(
+    manifest: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    figures: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what the templates of a report show of a sealed run, but for the style sheet.
+
+    Raises:
+        ValueError: a figure cannot be rendered.
+        KeyError: a record lacks what a sealed run has.
+    """
     views = view.experiments(manifest, outcome, figures)
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            run=manifest,
-            study=manifest["study"],
-            story=manifest["study"].get("story", ""),
-            outcome=outcome,
-            broken=bool(outcome.get("broken")),
-            exploratory=manifest.get("exploratory"),
-            experiments=views,
-            summary=view.summary(views),
-            unflipped=[(e, c) for e in views for c in e.control if not c.flipped],
-            parameters=view.parameters(manifest),
-            references=view.references(manifest),
-            install=_install(manifest["versions"]),
-            citation=bibtex(dict(manifest)),
-            style=style(),
-        )
-    )
+    return {
+        "run": manifest,
+        "study": manifest["study"],
+        "story": manifest["study"].get("story", ""),
+        "outcome": outcome,
+        "broken": bool(outcome.get("broken")),
+        "exploratory": manifest.get("exploratory"),
+        "experiments": views,
+        "summary": view.summary(views),
+        "unflipped": [(e, c) for e in views for c in e.control if not c.flipped],
+        "parameters": view.parameters(manifest),
+        "references": view.references(manifest),
+        "install": _install(manifest["versions"]),
+        "citation": bibtex(dict(manifest)),
+    }
+
+
+def filters() -> dict[str, Callable[..., Any]]:
+    """Return how the templates write text, numbers and times."""
+    return {
+        "page": formulas.page,
+        "line": formulas.line,
+        "plain": formulas.plain,
+        "duration": numbers.duration,
+        "moment": numbers.moment,
+        "setting": numbers.setting,
+    }
 
 
 @cache
@@ -63,14 +85,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "page": formulas.page,
-        "line": formulas.line,
-        "plain": formulas.plain,
-        "duration": numbers.duration,
-        "moment": numbers.moment,
-        "setting": numbers.setting,
-    }
+    environment.filters |= filters()
     return environment
 
 

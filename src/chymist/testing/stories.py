@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ PARTS = (
     "Where it stops being true",
     "Neighbours",
 )
+TRANSLATED = {
+    "zh": ("直觉", "推导", "实验", "什么能推翻它", "何处不再成立", "相邻"),
+}
+"""The parts of a translation, by language."""
 LEAST, MOST = 20, 1500
 """Words of a part, and of the whole: two pages."""
 
@@ -29,7 +34,8 @@ def check_story(study: Study, pages: Path | None = None, doubted: Collection[str
     words and together of at most `MOST`; that the derivation has a formula and all formulas can be
     typeset; that a link leads to a study's page (`<slug>.md`), to a file beside or above `pages`,
     the folder of the gallery, or to a publication that the study cites or chymist knows; and that
-    every claim in `doubted`, those that evidence does not support, is named, `like-this`.
+    every claim in `doubted`, those that evidence does not support, is named, `like-this`. A
+    translation must have the parts of `TRANSLATED`, and formulas, links and names of the original.
 
     Raises:
         AssertionError: lists every check that failed.
@@ -43,6 +49,9 @@ def check_story(study: Study, pages: Path | None = None, doubted: Collection[str
         for claim in doubted
         if f"`{claim}`" not in text
     ]
+    for language, parts in TRANSLATED.items():
+        if told := catalogue.story(study, language):
+            failures += [f"{language}: {wrong}" for wrong in _translation(text, told, parts)]
     assert not failures, f"{study.slug}:\n" + "\n".join(f"- {f}" for f in failures)  # noqa: S101
 
 
@@ -58,6 +67,19 @@ def _parts(text: str) -> Iterator[str]:
     words = len(text.split())
     if words > MOST:
         yield f"it has {words} words; at most {MOST}"
+
+
+def _translation(text: str, told: str, parts: tuple[str, ...]) -> Iterator[str]:
+    if tuple(sections(told)) != parts:
+        yield f"the parts are {', '.join(sections(told)) or 'none'}, not {', '.join(parts)}"
+    for what, pattern in (
+        ("formula", r"\$\$[^$]+\$\$|\$[^$]+\$"),
+        ("name", r"`[^`]+`"),
+        ("link", r"\]\(([^)]+)\)"),
+    ):
+        own, other = ({" ".join(f.split()) for f in re.findall(pattern, t)} for t in (text, told))
+        yield from (f"it lacks the {what} {one}" for one in sorted(own - other))
+        yield from (f"the original has no {what} {one}" for one in sorted(other - own))
 
 
 def _links(study: Study, text: str, pages: Path | None) -> Iterator[str]:

@@ -61,7 +61,7 @@ def foretold(run):
 def orientation(inputs, word, control, more=()):
     """The initial stage in so many inputs."""
     return Experiment(
-        f"{word}-input{'s' * (inputs > 1)}", f"Neurons of {word} input{'s' * (inputs > 1)} turn, "
+        f"turning-{word}", f"Neurons of {word} input{'s' * (inputs > 1)} turn, "
         "each by its own clock, while the residual is still $-y$.", partial(initial_flow, inputs),
         prediction=initial_theory, claims=(
             Claim(f"multiplicity-{inputs}", "Neurons point along at most $p$ lines.",

@@ -109,7 +109,7 @@ def error_ratio(run: xr.Dataset) -> xr.DataArray:
 
 
 DROPOUT = Experiment(
-    "dropout", "Tanh networks of large weights learn 30 points of a teacher of one neuron.",
+    "regularised", "Tanh networks of large weights learn 30 points of a teacher of one neuron.",
     regularised, claims=(
         Claim("dropout-condenses", "Dropout leaves fewer than 0.9 of the directions.",
               kept_by_dropout, between(0, 0.9)),

@@ -112,7 +112,7 @@ def rest(run: xr.Dataset) -> xr.DataArray:
 
 
 STAIRS = Experiment(
-    "staircase", "Small ReLU networks learn a broken line; directions count with an amplitude "
+    "stairs", "Small ReLU networks learn a broken line; directions count with an amplitude "
     "from 2 % of the largest on.", stairs, prediction=best_height,
     claims=(
         Claim("plateaus", "The loss falls in steps.", climbs, above(1.5)),
@@ -145,7 +145,7 @@ def kept_by_large(run: xr.Dataset) -> xr.DataArray:
 
 
 SIZES = Experiment(
-    "size", "The same networks from weights of different size.", sizes,
+    "sizes", "The same networks from weights of different size.", sizes,
     claims=(
         Claim("small-condense", "From small weights at most half of the directions are left.",
               kept_by_small, between(0, 0.5)),

@@ -104,7 +104,7 @@ def lost_by_cutting(run: xr.Dataset) -> xr.DataArray:
 
 
 BLOCKS = Experiment(
-    "blocks", "Two blocks of 40 nodes; ten steps of the flow, p = 2.", two_blocks, claims=(
+    "two-blocks", "Two blocks of 40 nodes; ten steps of the flow, p = 2.", two_blocks, claims=(
         Claim("sharpens", "The flow tells edges between blocks apart better than curvature.",
               auc_gain, above(0.05)),
         Claim("finds", "And the blocks, by the best cut.", partial(ari_gain, 0), above(0.1)),

@@ -79,7 +79,7 @@ def value_error(run: xr.Dataset) -> xr.DataArray:
 
 
 VALUES = Experiment(
-    "values", "Thirteen graphs with closed forms, nodes renamed by each seed, idleness 1/2.",
+    "closed-forms", "Thirteen graphs with closed forms, nodes renamed by each seed, idleness 1/2.",
     named_curvatures, prediction=closed_forms, claims=(
         Claim("exact", "Curvatures of Lin, Lu and Yau are the closed forms.",
               value_error, below(-9)),),

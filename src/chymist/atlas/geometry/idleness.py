@@ -118,7 +118,7 @@ def bound_error(run: xr.Dataset) -> xr.DataArray:
 
 
 IDLENESS = Experiment(
-    "idleness", "Random graphs: kappa as a function of the idleness alpha, and bounds.",
+    "random-graphs", "Random graphs: kappa as a function of the idleness alpha, and bounds.",
     random_curvatures, claims=(
         Claim("three-pieces", "kappa is the least of three lines in alpha, the first up to "
               "1/(lcm + 1) of the degrees, the last from 1/(max + 1) on.", bend_error, below(-9)),

@@ -86,8 +86,8 @@ def league(run: xr.Dataset) -> xr.DataArray:
 
 
 KNOWN = Experiment(
-    "known", "Groups that are known: the sides of a karate club; twelve conferences of a league.",
-    known_groups, claims=(
+    "known-groups", "Groups that are known: the sides of a karate club; twelve conferences of a "
+    "league.", known_groups, claims=(
         Claim("karate", "Some cut separates the sides of the club.", karate, above(0.55)),
         Claim("league", "The best cut by modularity finds the conferences.", league, above(0.92)),
     ),

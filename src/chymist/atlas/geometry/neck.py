@@ -94,7 +94,7 @@ def factor_ratio(run: xr.Dataset) -> xr.DataArray:
 
 
 NECK = Experiment(
-    "neck", "Two complete graphs of k nodes and a bridge, from random lengths.", pinch,
+    "bridge", "Two complete graphs of k nodes and a bridge, from random lengths.", pinch,
     prediction=rates, claims=(
         Claim("pinch", "The bridge outgrows the interior at the predicted rate.",
               slope_ratio, between(0.97, 1.03)),

@@ -98,7 +98,7 @@ def beyond_chance(run: xr.Dataset) -> xr.DataArray:
 
 
 OWN = Experiment(
-    "graph", "The communities of a graph, yours or the karate club, by cutting long edges.",
+    "own-graph", "The communities of a graph, yours or the karate club, by cutting long edges.",
     communities, claims=(
         Claim("communities", "The cut is better than on random graphs of the same degrees.",
               beyond_chance, above(0.1)),),

@@ -56,7 +56,7 @@ def straightness(run: xr.Dataset) -> xr.DataArray:
 
 
 SMOOTHING = Experiment(
-    "smoothing", "Curvature over twenty steps of the flow, p = 0.", smoothing, claims=(
+    "evening-out", "Curvature over twenty steps of the flow, p = 0.", smoothing, claims=(
         Claim("evens-out", "Its spread falls below a twentieth on edges that do not contract.",
               evenness, below(np.log(0.05))),
         Claim("exponentially", "It falls exponentially.", straightness, above(0.9)),

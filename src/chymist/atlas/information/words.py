@@ -141,11 +141,13 @@ def _text(p: Any, bench: Bench) -> Letters:
 
 
 def _block(p: Any, bench: Bench, whole: Letters, seed: int, symbols: int) -> Letters:
+    """Return the seed's block of a text, one of all that there is room for, in random order."""
     size = min(symbols, len(whole.text) // p.seeds)
     if (seed + 1) * size > len(whole.text):
         raise BadInput(f"the text has no block {seed + 1} of {size} letters",
                        "give fewer seeds, or fewer letters a block")  # fmt: skip
-    return _shuffled(p, bench, whole.block(seed, size), seed)
+    order = bench.key(0, "blocks").numpy().permutation(len(whole.text) // size)
+    return _shuffled(p, bench, whole.block(int(order[seed]), size), seed)
 
 
 def _shuffled(p: Any, bench: Bench, block: Letters, seed: int) -> Letters:

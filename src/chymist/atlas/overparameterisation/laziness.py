@@ -26,7 +26,7 @@ FEATURES, TRAINED, HELD_OUT = 10, 100, 200
 
 def teacher(draw: int) -> tuple[np.ndarray, np.ndarray]:
     """Return points of a sphere, trained ones first, and what three ReLU neurons make of them."""
-    rng = Key("ntk-regime", "teacher", draw, "points").numpy()
+    rng = Key("ntk-regime", "three neurons", draw, "points").numpy()
     x = data.sphere(TRAINED + HELD_OUT, FEATURES, rng, radius=math.sqrt(FEATURES))
     w = data.sphere(3, FEATURES, rng)
     y = np.maximum(x @ w.T, 0) @ np.array([1.0, -1.0, 1.0])

@@ -105,9 +105,9 @@ def curve(run):
 
 
 WIDTHS = Experiment(
-    "widths", "Two-layer networks of growing width, trained by gradient descent for one stretch of "
-    "time on 16 points of a sphere, or on your table.", widths.grow, prediction=widths.frozen,
-    claims=(
+    "growing-width", "Two-layer networks of growing width, trained by gradient descent for one "
+    "stretch of time on 16 points of a sphere, or on your table.",
+    widths.grow, prediction=widths.frozen, claims=(
         Claim("first-weights", "First weights move like $m^{-1/2}$.",
               first_weights, between(-0.57, -0.45)),
         Claim("output-weights", "Output weights move like $m^{-1/2}$.",
@@ -149,7 +149,7 @@ def hidden_layers(run):
 
 
 DEEP = Experiment(
-    "layers", "Deep networks of growing width, layer by layer.", layers.descend, claims=(
+    "by-layer", "Deep networks of growing width, layer by layer.", layers.descend, claims=(
         Claim("outer-layers", "First and output weights move like $m^{-1/2}$ at any depth.",
               outer_layers, between(-0.57, -0.43)),
         Claim("hidden-layers", "Weights between them move like $m^{-1}$.",
@@ -178,8 +178,8 @@ def lazy_is_a_kernel(run):
 
 
 SCALE = Experiment(
-    "scale", r"Students of one width learn three ReLU neurons; a factor $\alpha$ before them makes "
-    "them rich or lazy.", laziness.imitate, prediction=laziness.lazy_limit, claims=(
+    "rich-and-lazy", r"Students of one width learn three ReLU neurons; a factor $\alpha$ before "
+    "them makes them rich or lazy.", laziness.imitate, prediction=laziness.lazy_limit, claims=(
         Claim("lazier", r"Weights move like $\alpha^{-1}$ once it is large.",
               lazier, between(-1.1, -0.9)),
         Claim("lazy-is-worse", "Lazy students make at least twice the held-out error of rich ones.",
@@ -210,12 +210,12 @@ def flattens(run):
 
 
 def flattens_at_every_width(run):
-    """Exponent of width in the share of the largest eigenvalue that is left."""
-    return stats.log_slope(flattens(run), "thrown")
+    """Factor of the share of the largest eigenvalue that is left, from a width to twice it."""
+    return 2 ** stats.log_slope(flattens(run), "thrown")
 
 
 CATAPULT = Experiment(
-    "catapult", "ReLU networks under steps that throw their linearised models out.",
+    "large-steps", "ReLU networks under steps that throw their linearised models out.",
     catapult.throw, prediction=catapult.linear, claims=(
         Claim("rises", "The loss rises to more than twice its first value.", rises, above(2)),
         Claim("lands", "It ends below its first value, where linearised models diverge.",
@@ -223,7 +223,7 @@ CATAPULT = Experiment(
         Claim("flattens", "The kernel's largest eigenvalue falls by a tenth or more.",
               flattens, between(0, 0.9)),
         Claim("flattens-always", "It falls as far in wide networks as in narrow ones.",
-              flattens_at_every_width, between(-0.1, 0.1)),
+              flattens_at_every_width, between(2**-0.1, 2**0.1)),
     ),
     figures=(Figure("catapult", "Losses; dashed, the part of linearised models along the first "
                     "eigenvector.", draw.catapult),),
@@ -239,7 +239,7 @@ def surprise(run):
 
 
 FORMS = Experiment(
-    "closed-forms", "Kernels of 20,000 neurons beside the formulas that all of this rests on.",
+    "many-neurons", "Kernels of 20,000 neurons beside the formulas that all of this rests on.",
     layers.sum_up, prediction=layers.closed, claims=(
         Claim("closed-form", "The closed forms agree to what 20,000 neurons can tell.",
               surprise, between(0.5, 1.5)),

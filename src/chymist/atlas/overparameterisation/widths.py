@@ -39,7 +39,7 @@ KERNELS = ("at the start", "infinite width")
 
 def small_sphere(draw: int) -> tuple[np.ndarray, np.ndarray]:
     """Return 16 points on the sphere of radius sqrt(8) in 8 dimensions, and a target on them."""
-    rng = Key("ntk-regime", "data", draw, "points").numpy()
+    rng = Key("ntk-regime", "small sphere", draw, "points").numpy()
     x = data.sphere(16, 8, rng, radius=math.sqrt(8))
     return x, np.sin(1.5 * x[:, 0]) + 0.5 * x[:, 1] * x[:, 2]
 

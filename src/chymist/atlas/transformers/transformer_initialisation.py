@@ -60,7 +60,7 @@ def free(run):
 
 
 BIRTH = Experiment(
-    "birth", "One random head of width d on T normed random tokens.", birth.attention,
+    "random-head", "One random head of width d on T normed random tokens.", birth.attention,
     prediction=birth.random_energies, claims=(
         Claim("frozen", "Without division attention is frozen at birth: what is left of the "
               "softmax's Jacobian is $m_T/\\sqrt d$.", condensed, between(0.9, 1.1)),
@@ -100,8 +100,8 @@ def collapse(run):
 
 
 STREAMS = Experiment(
-    "streams", "Second moments of the stream through blocks with random weights.", birth.streams,
-    prediction=birth.recursion, claims=(
+    "random-streams", "Second moments of the stream through blocks with random weights.",
+    birth.streams, prediction=birth.recursion, claims=(
         Claim("pre-grows", "Pre-Norm's stream gains variance as the recursion says, linearly.",
               pre_variance, between(0.95, 1.05)),
         Claim("post-forgets", "Post-Norm's skip path forgets the input at the recursion's "
@@ -135,9 +135,9 @@ def pre_explosion(run):
     return explosion(run).sel(norm="pre", drop=True)
 
 
-def deep_explosion(run):
-    """Exponent of the number of blocks in the change by a gradient step, DeepNorm."""
-    return explosion(run).sel(norm="deep", drop=True)
+def deep_factor(run):
+    """Factor of the change by a gradient step from a number of blocks to twice it, DeepNorm."""
+    return 2 ** explosion(run).sel(norm="deep", drop=True)
 
 
 def deep_sign(run):
@@ -147,14 +147,14 @@ def deep_sign(run):
 
 
 STEP = Experiment(
-    "one-step", "How far one step of a given size moves the outputs of deep networks.",
+    "first-step", "How far one step of a given size moves the outputs of deep networks.",
     birth.one_step, claims=(
         Claim("post-explodes", "One step moves Post-Norm by more than in proportion to depth.",
               post_explosion, above(1)),
         Claim("pre-between", "Pre-Norm's step grows with depth, slower than in proportion.",
               pre_explosion, between(0.15, 1)),
         Claim("deep-bounded", "DeepNorm's step does not grow with depth.",
-              deep_explosion, between(-0.15, 0.15)),
+              deep_factor, between(2**-0.15, 2**0.15)),
         Claim("deep-sign", "Under Adam's first step DeepNorm's does grow: the bound is of SGD.",
               deep_sign, above(0.2)),
     ),
@@ -169,17 +169,17 @@ def slope_of_first(run):
     return stats.log_slope(run.change.isel(form=0, drop=True), "width")
 
 
-def slope_of_last(run):
-    """Exponent of width in the change of the outputs by five steps, of the last form."""
-    return stats.log_slope(run.change.isel(form=-1, drop=True), "width")
+def factor_of_last(run):
+    """Factor of the change of the outputs by five steps from a width to twice it, last form."""
+    return 2 ** stats.log_slope(run.change.isel(form=-1, drop=True), "width")
 
 
 WIDTHS = Experiment(
-    "widths", "How far five Adam steps at one step size move the outputs of wide networks.",
+    "five-steps", "How far five Adam steps at one step size move the outputs of wide networks.",
     birth.widths, claims=(
         Claim("standard-grows", "In the standard form the change grows with width.",
               slope_of_first, above(0.3)),
-        Claim("mup-flat", "In muP it does not.", slope_of_last, between(-0.2, 0.2)),
+        Claim("mup-flat", "In muP it does not.", factor_of_last, between(2**-0.2, 2**0.2)),
     ),
     figures=(Figure("widths", "Change of the outputs by five steps.", draw.widths),),
     control=Control("The standard form, judged as muP is.", {"form": ("standard",)},
@@ -194,8 +194,8 @@ def gap(run):
 
 
 FORGOTTEN = Experiment(
-    "forgotten", "Transformers learn which value went with a key, with and without division.",
-    recall.forgotten, claims=(
+    "without-division", "Transformers learn which value went with a key, with and without "
+    "division.", recall.forgotten, claims=(
         Claim("forgotten-division", "Without division accuracy is lower by 0.3 and more, at the "
               "best of the step sizes.", gap, above(0.3)),
     ),
@@ -212,7 +212,7 @@ def best_accuracy(run):
 
 
 REPAIRS = Experiment(
-    "repairs", "T5's start and the tangent kernel's form, on the same task.", recall.repairs,
+    "other-starts", "T5's start and the tangent kernel's form, on the same task.", recall.repairs,
     claims=(
         Claim("repaired", "Smaller queries at the start (T5), or weights of variance 1 with the "
               "scale outside, train too.", best_accuracy, above(0.8)),
@@ -225,14 +225,15 @@ REPAIRS = Experiment(
 
 
 def difference(run):
-    """Largest difference of the two loss curves."""
-    return abs(run.loss.diff("start")).isel(start=0, drop=True).max("step")
+    """Common logarithm of the largest difference of the two loss curves, at least -17."""
+    apart = abs(run.loss.diff("start")).isel(start=0, drop=True).max("step")
+    return np.log10(np.maximum(apart, 1e-17))
 
 
 EQUAL = Experiment(
-    "equal", "T5's start with the step size of queries divided by sqrt(d) (Adam) or d (gradient "
-    "descent) against the division, in double precision.", recall.equal, claims=(
-        Claim("same-curve", "The two loss curves are one.", difference, below(1e-6)),
+    "equivalence", "T5's start with the step size of queries divided by sqrt(d) (Adam) or d "
+    "(gradient descent) against the division, in double precision.", recall.equal, claims=(
+        Claim("same-curve", "The two loss curves are one.", difference, below(-6)),
     ),
     figures=(Figure("equal", "Loss curves; in the control, at one step size.", draw.curves),),
     control=Control("At one step size for all weights they part.", {"matched": False, "seeds": 5},

@@ -1,0 +1,40 @@
+"""The arrays of an NPZ archive that a user names, or one line that says why it cannot be read."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from chymist.data.given_text import readable
+from chymist.errors import BadInput
+
+
+def given_arrays(
+    path: Path, largest: int, save: str, names: Collection[str] = ()
+) -> dict[str, ndarray[Any, Any]]:
+    """Return the arrays of an archive by name, or those of some `names` that it has.
+
+    `save` says how to write such an archive. Objects are not unpickled.
+
+    Raises:
+        BadInput: there is no such file, it has or unpacks to more than `largest` bytes, or it is
+            no archive of numbers.
+    """
+    with readable(path, largest):
+        try:
+            with zipfile.ZipFile(path) as packed:
+                unpacked = sum(part.file_size for part in packed.infolist())
+            if unpacked > largest:
+                raise BadInput(f"{path.name} unpacks to {unpacked} bytes", f"at most {largest}")
+            # NumPy reads numbers only, unless told otherwise.
+            with np.load(path) as kept:
+                return {n: kept[n] for n in kept.files if n in names or not names}
+        except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile,
+                zlib.error):  # fmt: skip
+            raise BadInput(f"{path.name} is no .npz archive of numbers", save) from None

@@ -1,0 +1,15 @@
+"""The atlas in a browser: read it, run it, watch it, and publish it as a static site.
+
+::
+
+    shelf       which studies are shown: the installed ones and the user's own files
+    reading     what the lab and the evidence hold, for pages: safe from several threads
+    forms       the parameters of a study as fields, from their JSON schema
+    queue       runs that wait, in a fair order, and those that are computed now
+    computing   the process that computes a run; the server's own never does
+    guard       who may ask at all: loopback names, token, origin, sizes, headers
+    pages       templates and the addresses in them
+    app         the table of routes
+    server      `chymist serve`
+    site        `chymist atlas build`
+"""

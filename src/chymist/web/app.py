@@ -1,0 +1,354 @@
+"""The table of routes. What is asked for are ids, slugs and fixed names; nothing is a path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sse_starlette import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from chymist.errors import (
+    BadParameter,
+    CannotWrite,
+    ChymistError,
+    DamagedRun,
+    RunInUse,
+    UnknownRun,
+    UnknownStudy,
+    UsageError,
+)
+from chymist.lab import runner
+from chymist.lab.chunk import read_seals
+from chymist.lab.plan import chunks_of, read_plan
+from chymist.web import downloads, forms, home, lab_page, study_page
+from chymist.web.guard import BROKEN
+from chymist.web.pace import Pace
+from chymist.web.pages import ASSETS, Served, asset, render
+from chymist.web.queue import Live, Queue, TooMany
+from chymist.web.reading import Reading
+from chymist.web.run_page import RunPages
+from chymist.web.shelf import Shelf
+
+BEAT = 15.0
+"""Seconds after which a stream says that it is still there."""
+FASTEST = 0.2
+"""Seconds between two messages of a stream."""
+STATUS: dict[type[Exception], int] = {
+    UnknownStudy: 404,
+    UnknownRun: 404,
+    TooMany: 429,
+    RunInUse: 409,
+    UsageError: 422,
+    DamagedRun: 409,
+    CannotWrite: 507,
+    ChymistError: 500,
+}
+
+
+class _Id(StringConvertor):
+    regex = "[0-9a-z]{26}"
+
+
+class _Slug(StringConvertor):
+    regex = "[a-z0-9]+(?:-[a-z0-9]+)*"
+
+
+class _File(StringConvertor):
+    regex = r"[a-z]+\.[a-z]+"
+
+
+register_url_convertor("id", _Id())
+register_url_convertor("slug", _Slug())
+register_url_convertor("file", _File())
+
+
+@dataclass
+class House:
+    """What a server has: studies, a lab, evidence, runs that wait, and a pace for new ones."""
+
+    shelf: Shelf
+    reading: Reading
+    queue: Queue
+    threads: int
+    pace: Pace = field(default_factory=Pace)
+    to: Served = field(default_factory=Served)
+
+    def __post_init__(self) -> None:
+        self.runs = RunPages(self.reading)
+
+
+def routes() -> list[Route]:
+    """Return the table of routes; tests derive their cases from it."""
+    return [
+        Route("/", show_home),
+        Route("/studies/{slug:slug}", show_study),
+        Route("/studies/{slug:slug}/runs", start, methods=["POST"]),
+        Route("/runs", show_lab),
+        Route("/runs/{run:id}", show_run),
+        Route("/runs/{run:id}/early", show_early),
+        Route("/runs/{run:id}/events", follow_run),
+        Route("/runs/{run:id}/stop", stop, methods=["POST"]),
+        Route("/runs/{run:id}/resume", resume, methods=["POST"]),
+        Route("/runs/{run:id}/{file:file}", download),
+        Route("/events", follow_queue),
+        Route("/evidence/{slug:slug}/{preset:slug}/{figure:slug}.svg", show_picture),
+        Route("/static/{file:file}", show_asset),
+    ]
+
+
+def create(house: House) -> Starlette:
+    """Return the application, which a guard must stand before."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await house.queue.prepare()
+        yield
+        await house.queue.close()
+
+    app = Starlette(
+        routes=routes(),
+        lifespan=lifespan,
+        exception_handlers={
+            ChymistError: _refuse,
+            HTTPException: _missing,
+            Exception: _break,
+        },
+    )
+    app.state.house = house
+    # An address has one spelling.
+    app.router.redirect_slashes = False
+    return app
+
+
+def show_home(request: Request) -> Response:
+    """Every study, filtered."""
+    house = _house(request)
+    asked = _asked(request, "q", "family", "verdict", "question")
+    context = home.context(house.shelf, house.reading, house.to, **asked)
+    return _page(request, "home.html.j2", **context)
+
+
+def show_study(request: Request) -> Response:
+    """A study, at a preset."""
+    house = _house(request)
+    preset = _asked(request, "preset").get("preset", "")
+    slug = request.path_params["slug"]
+    context = study_page.context(house.shelf, house.reading, house.to, slug, preset)
+    return _page(request, "study.html.j2", **context)
+
+
+async def start(request: Request) -> Response:
+    """Plan a run as a form says, and let it wait for its turn."""
+    house = _house(request)
+    slug = request.path_params["slug"]
+    study = await run_in_threadpool(house.shelf.study, slug)
+    body = await request.body()
+    form = await run_in_threadpool(forms.filled, study, body)
+    if form.sound:
+        house.pace.pass_one()
+        house.queue.require_room()
+        try:
+            folder = await run_in_threadpool(
+                runner.plan,
+                study,
+                preset=form.preset,
+                lab=house.reading.lab.folder,
+                until_decided=form.until_decided,
+                threads=house.threads,
+                name=house.shelf.name(slug),
+                **form.changed,
+            )
+        except BadParameter as error:
+            form = forms.Form(form.preset, form.fields, form.until_decided, str(error))
+        else:
+            await house.queue.add(await run_in_threadpool(_planned, house, folder.name))
+            return RedirectResponse(house.to.run(folder.name), status_code=303)
+    context = await run_in_threadpool(
+        study_page.context, house.shelf, house.reading, house.to, slug, form.preset, form
+    )
+    return _page(request, "study.html.j2", status=422, **context)
+
+
+def show_lab(request: Request) -> Response:
+    """Runs, a page at a time."""
+    house = _house(request)
+    asked = _asked(request, "study", "verdict", "sort", "reverse", "page")
+    return _page(request, "lab.html.j2", **lab_page.context(house.shelf, house.reading, asked))
+
+
+def show_run(request: Request) -> Response:
+    """A run: its report, or how far it is."""
+    house, run = _house(request), request.path_params["run"]
+    page = house.runs.sealed(run, house.to)
+    if page is None:
+        live = house.queue.runs.get(run)
+        told = house.queue.told(live) if live else None
+        page = house.runs.unfinished(run, told, house.to)
+    return HTMLResponse(page)
+
+
+def show_early(request: Request) -> Response:
+    """What is known early of a run that is being computed."""
+    house = _house(request)
+    return HTMLResponse(house.runs.early(request.path_params["run"], house.to))
+
+
+async def follow_run(request: Request) -> Response:
+    """A stream of how a run stands, for its page; it ends with the run."""
+    house, run = _house(request), request.path_params["run"]
+    await run_in_threadpool(house.reading.place, run)
+
+    async def states() -> AsyncIterator[dict[str, Any]]:
+        seen = -1
+        while (live := house.queue.runs.get(run)) and not house.queue.closed:
+            now = house.queue.version
+            if live.version > seen or live.state == "waiting":
+                seen = live.version
+                yield {"event": "state", "data": json.dumps(house.queue.told(live))}
+            if live.over:
+                return
+            await house.queue.changes(now, BEAT)
+            await _rest()
+        if live is None:
+            yield {"event": "state", "data": json.dumps({"run": run, "state": "unfinished"})}
+
+    return EventSourceResponse(states(), ping=BEAT)
+
+
+async def follow_queue(request: Request) -> Response:
+    """A stream of all runs that wait or are computed, for pages that list them."""
+    house = _house(request)
+
+    async def states() -> AsyncIterator[dict[str, Any]]:
+        while not house.queue.closed:
+            now = house.queue.version
+            told = [house.queue.told(live) for live in house.queue.active()]
+            yield {"event": "queue", "data": json.dumps(told)}
+            await house.queue.changes(now, BEAT)
+            await _rest()
+
+    return EventSourceResponse(states(), ping=BEAT)
+
+
+async def stop(request: Request) -> Response:
+    """Stop a run that waits or is being computed."""
+    house, run = _house(request), request.path_params["run"]
+    await run_in_threadpool(house.reading.place, run)
+    live = house.queue.runs.get(run)
+    if live is not None:
+        await house.queue.stop(live)
+    return RedirectResponse(house.to.run(run), status_code=303)
+
+
+async def resume(request: Request) -> Response:
+    """Let an unfinished run wait for its turn again."""
+    house, run = _house(request), request.path_params["run"]
+    if not (await run_in_threadpool(house.reading.open, run)).sealed:
+        house.pace.pass_one()
+        await house.queue.add(await run_in_threadpool(_planned, house, run))
+    return RedirectResponse(house.to.run(run), status_code=303)
+
+
+def download(request: Request) -> Response:
+    """A file of a finished run, by a fixed name."""
+    house, run, name = _house(request), request.path_params["run"], request.path_params["file"]
+    if name not in downloads.FILES:
+        raise HTTPException(404)
+    found = house.reading.open(run)
+    path, kind = downloads.made(found, name)
+    return FileResponse(
+        path,
+        media_type=kind,
+        filename=f"{found.manifest['study']['slug']}-{run}-{name}",
+        background=BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True),
+    )
+
+
+def show_picture(request: Request) -> Response:
+    """A figure of the evidence."""
+    wanted = request.path_params
+    path = _house(request).reading.picture(wanted["slug"], wanted["preset"], wanted["figure"])
+    if path is None:
+        raise HTTPException(404)
+    return Response(path.read_bytes(), media_type="image/svg+xml")
+
+
+def show_asset(request: Request) -> Response:
+    """A style sheet or a script; its address changes with its content."""
+    name = request.path_params["file"]
+    if name not in ASSETS:
+        raise HTTPException(404)
+    kept = {"cache-control": "private, max-age=31536000, immutable"}
+    return Response(asset(name), media_type=ASSETS[name][2], headers=kept)
+
+
+def _planned(house: House, run: str) -> Live:
+    """Return an unfinished run as the queue holds it."""
+    folder = house.reading.place(run)
+    plan = read_plan(folder)
+    chunks = chunks_of(plan)
+    entry = house.shelf.entry(plan["study"]["slug"])
+    stated = entry.cost.get(plan["preset"], 0.0) if entry else 0.0
+    return Live(
+        folder=folder,
+        study=str(plan["study"]["slug"]),
+        title=str(plan["study"]["title"]),
+        chunks=chunks,
+        stated=stated,
+        threads=int(plan["threads"]),
+        seals=read_seals(folder, chunks),
+    )
+
+
+async def _rest() -> None:
+    await asyncio.sleep(FASTEST)
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+def _asked(request: Request, *names: str) -> dict[str, str]:
+    """Return what the query gives of these names, each once."""
+    return {name: request.query_params[name] for name in names if name in request.query_params}
+
+
+def _page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    house = _house(request)
+    active = [house.queue.told(live) for live in house.queue.active()]
+    return HTMLResponse(render(template, house.to, active=active, **context), status_code=status)
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    """Say in one line what the user can do something about."""
+    status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
+    return _trouble(request, status, str(error))
+
+
+def _missing(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    says = {404: "There is no such page.", 405: "That cannot be done here."}
+    return _trouble(request, status, says.get(status, "That is not possible."))
+
+
+def _break(request: Request, error: Exception) -> Response:
+    """Answer after a bug; the error goes on to the guard, which shows it in the terminal."""
+    return _trouble(request, 500, BROKEN)
+
+
+def _trouble(request: Request, status: int, says: str) -> Response:
+    return _page(request, "trouble.html.j2", status=status, says=says)

@@ -1,0 +1,126 @@
+"""Templates, and the addresses in them: those of a server, or those of files beside one another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from chymist.report import page
+from chymist.report.gallery import anchor
+
+ASSETS = {
+    "report.css": ("chymist.report", "templates/report.css", "text/css"),
+    "web.css": ("chymist.web", "static/web.css", "text/css"),
+    "live.js": ("chymist.web", "static/live.js", "text/javascript"),
+}
+"""What pages load: package, place in it, type. Nothing else is served from the package."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """Addresses on a server."""
+
+    live: bool = True
+
+    def home(self, **query: str) -> str:
+        """Return where the atlas is, filtered."""
+        return "/" + _query(query)
+
+    def study(self, slug: str, **query: str) -> str:
+        """Return where a study is, at a preset."""
+        return f"/studies/{slug}" + _query(query)
+
+    def run(self, run: str, what: str = "") -> str:
+        """Return where a run is, or something of it."""
+        return f"/runs/{run}" + (f"/{what}" if what else "")
+
+    def lab(self, **query: Any) -> str:
+        """Return where the runs are listed."""
+        return "/runs" + _query(query)
+
+    def picture(self, slug: str, preset: str, figure: str) -> str:
+        """Return where a figure of the evidence is."""
+        return f"/evidence/{slug}/{preset}/{figure}.svg"
+
+    def asset(self, name: str) -> str:
+        """Return where a style sheet or a script is, as it is today."""
+        return f"/static/{name}?v={hashlib.sha256(asset(name)).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Static:
+    """Addresses of files, from a page that lies `up` the way to the first page."""
+
+    up: str = ""
+    live: bool = False
+
+    def home(self, **query: str) -> str:
+        """Return the page of the studies, or of those with a verdict."""
+        wanted = query.get("verdict", "")
+        return self.up + (f"verdict-{wanted}.html" if wanted else "index.html")
+
+    def study(self, slug: str, **query: str) -> str:
+        """Return the page of a study at a preset."""
+        preset = query.get("preset", "")
+        return f"{self.up}studies/{slug}{'.' + preset if preset else ''}.html"
+
+    def picture(self, slug: str, preset: str, figure: str) -> str:
+        """Return where a figure of the evidence is."""
+        return f"{self.up}evidence/{slug}/{preset}/{figure}.svg"
+
+    def asset(self, name: str) -> str:
+        """Return where a style sheet is."""
+        return f"{self.up}{name}"
+
+
+def render(template: str, to: Served | Static, **context: Any) -> str:
+    """Return a page."""
+    return _environment().get_template(template).render(to=to, **context)
+
+
+def asset(name: str) -> bytes:
+    """Return what a page loads, by its name in `ASSETS`."""
+    package, place, _ = ASSETS[name]
+    return resources.files(package).joinpath(place).read_bytes()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader(
+            [
+                PackageLoader("chymist.web", "templates"),
+                PackageLoader("chymist.report", "templates"),
+            ]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {**page.filters(), "anchor": anchor, "about": about}
+    return environment
+
+
+def about(seconds: float) -> str:
+    """Write a time that is only known roughly.
+
+    >>> about(3.2), about(48), about(83), about(100), about(7000)
+    ('3 s', '50 s', '85 s', '2 min', '2 h')
+    """
+    for least, unit, name in ((129_600, 86_400, "days"), (5400, 3600, "h"), (90, 60, "min")):
+        if seconds >= least:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{5 * round(seconds / 5) if seconds > 10 else max(1, round(seconds))} s"
+
+
+def _query(query: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value not in ("", None, 0)}
+    return f"?{urlencode(given)}" if given else ""

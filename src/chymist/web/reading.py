@@ -1,0 +1,117 @@
+"""What pages show of the lab and of the evidence: read-only, and safe from several threads."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chymist.errors import DamagedRun, UnknownRun, UsageError
+from chymist.lab import Lab, Run
+from chymist.lab.layout import LOG, MANIFEST, PLAN
+from chymist.lab.listed import ID, Listed
+from chymist.lab.seal import is_plain_folder, read_json, read_plain
+from chymist.report import evidence
+
+FRESH = 1.0
+"""Seconds for which what was found in the lab's folder is not looked for again."""
+LINES = 300
+"""Of a log, the last ones."""
+
+
+class Reading:
+    """A lab, and the folder of the evidence."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+        self._lock = threading.Lock()
+        self._evidence: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def place(self, run: str) -> Path:
+        """Return the folder of a run by its whole id; what is no id touches no file.
+
+        Raises:
+            UnknownRun: there is no such run.
+        """
+        if ID.fullmatch(run):
+            folder = self.lab.runs_folder / run
+            if is_plain_folder(folder) and any((folder / n).exists() for n in (MANIFEST, PLAN)):
+                return folder
+        raise UnknownRun("there is no such run", "the lab lists those that there are")
+
+    def open(self, run: str) -> Run:
+        """Open a run by its whole id.
+
+        Raises:
+            UnknownRun: there is no such run.
+            DamagedRun: a file of it is missing or altered.
+        """
+        return Run.open(self.place(run))
+
+    def listing(self, **options: Any) -> list[Listed]:
+        """Return runs as `Lab.listing` does."""
+        with self._lock:
+            return self.lab.index.listing(within=FRESH, **options)
+
+    def count(self, **options: Any) -> int:
+        """Return how many runs there are."""
+        with self._lock:
+            return self.lab.index.count(within=FRESH, **options)
+
+    def newest(self) -> dict[str, Listed]:
+        """Return the newest finished run of each study."""
+        with self._lock:
+            return self.lab.index.newest(within=FRESH)
+
+    def presets(self, slug: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the evidence of a study by preset; none if there is none that can be read."""
+        path = self.folder / f"{slug}.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            known = self._evidence.get(slug)
+            if known is None or known[0] != stamp:
+                known = self._evidence[slug] = (stamp, evidence.read(path)["presets"])
+            return known[1]
+        except (OSError, UsageError):
+            return {}
+
+    def picture(self, slug: str, preset: str, figure: str) -> Path | None:
+        """Return a figure of the evidence, if the evidence lists it."""
+        if figure not in self.presets(slug).get(preset, {}).get("figures", {}):
+            return None
+        path = self.folder / slug / preset / f"{figure}.svg"
+        return path if path.is_file() else None
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the last lines of a run's log; a line that is torn or foreign is left out."""
+    try:
+        lines = read_plain(folder, LOG).decode("utf-8", errors="replace").splitlines()
+    except DamagedRun:
+        return []
+    found = []
+    for line in lines[-LINES:]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            known = {n: str(record.get(n, "")) for n in ("time", "event", "chunk")}
+            seconds = record.get("seconds")
+            found.append({**known, "seconds": seconds if isinstance(seconds, float) else None})
+    return found
+
+
+def early_figures(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the figures of those experiments of an unfinished run that are judged already."""
+    specs = {}
+    for experiment in run.manifest["study"]["experiments"]:
+        if experiment["name"] in run.outcome["experiments"]:
+            for figure in experiment["figures"]:
+                try:
+                    specs[figure["name"]] = read_json(run.folder, f"figures/{figure['name']}.json")
+                except DamagedRun:
+                    continue
+    return specs

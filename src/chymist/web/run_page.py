@@ -1,0 +1,95 @@
+"""A run's page: finished, its report; unfinished, how far it is and what is known early."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from chymist.errors import DamagedRun
+from chymist.lab import Run
+from chymist.lab.layout import MANIFEST, command
+from chymist.report import page, view
+from chymist.web.downloads import offered
+from chymist.web.pages import Served, render
+from chymist.web.reading import Reading, early_figures, log_of
+
+KEPT = 32
+"""Reports of finished runs that are kept drawn: a finished run does not change."""
+
+
+class RunPages:
+    """The pages of runs. Drawing the figures of a report takes seconds, so drawn ones are kept."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self._kept: OrderedDict[str, tuple[tuple[int, int], str]] = OrderedDict()
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def sealed(self, run: str, to: Served) -> str | None:
+        """Return the page of a finished run; None for an unfinished one.
+
+        Raises:
+            UnknownRun: there is no such run.
+            DamagedRun: a file of it is missing or altered, or a figure cannot be drawn.
+        """
+        manifest = self.reading.place(run) / MANIFEST
+        if not manifest.exists():
+            return None
+        about = manifest.lstat()
+        stamp = (about.st_mtime_ns, about.st_size)
+        with self._lock:
+            lock = self._locks.setdefault(run, threading.Lock())
+        with lock:
+            known = self._kept.get(run)
+            if known is None or known[0] != stamp:
+                known = stamp, _sealed(self.reading.open(run), to)
+            with self._lock:
+                self._kept[run] = known
+                self._kept.move_to_end(run)
+                while len(self._kept) > KEPT:
+                    gone, _ = self._kept.popitem(last=False)
+                    self._locks.pop(gone, None)
+            return known[1]
+
+    def unfinished(self, run: str, live: Mapping[str, Any] | None, to: Served) -> str:
+        """Return the page of an unfinished run; `live` says how it stands if the server has it."""
+        found = self.reading.open(run)
+        return render(
+            "unfinished.html.j2",
+            to,
+            run=found.manifest,
+            study=found.manifest["study"],
+            parameters=view.parameters(found.manifest),
+            live=live,
+            sealed=found.progress[0],
+            chunks=found.progress[1],
+            again=command("resume", found.folder),
+            log=log_of(found.folder),
+            **_early(found),
+        )
+
+    def early(self, run: str, to: Served) -> str:
+        """Return what is known early of an unfinished run, as a part of its page."""
+        return render("early.html.j2", to, **_early(self.reading.open(run)))
+
+
+def _early(run: Run) -> dict[str, Any]:
+    if run.sealed:
+        return {"experiments": []}
+    try:
+        drawn = view.experiments(run.manifest, run.outcome, early_figures(run))
+    except ValueError:
+        # A figure that is being written anew: the verdicts are there without it.
+        drawn = view.experiments(run.manifest, run.outcome, {})
+    return {"experiments": [experiment for experiment in drawn if experiment.ran]}
+
+
+def _sealed(run: Run, to: Served) -> str:
+    try:
+        context = page.context(run.manifest, run.outcome, run.specs)
+    except ValueError as error:
+        raise DamagedRun(f"run {run.id}: a figure cannot be drawn: {error}") from error
+    return render("run.html.j2", to, **context, log=log_of(run.folder), offered=offered(), style="")

@@ -1,0 +1,95 @@
+"""The atlas as a static site: files that need no server, ask nothing of the network, run no script.
+
+The pages are those of the server, without what only a server can do. `site.json` lists what was
+written, so that a later writing removes what is no longer there, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from chymist.errors import UsageError
+from chymist.files import make_folder, refusals, write_json, write_whole
+from chymist.lab import Lab
+from chymist.web import home, study_page
+from chymist.web.pages import Static, asset, render
+from chymist.web.reading import Reading
+from chymist.web.shelf import Shelf
+
+LIST = "site.json"
+_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*(\.[a-z0-9-]+)*\.(html|css|svg)")
+
+
+def build(folder: Path, evidence: Path) -> list[Path]:
+    """Write the site of the installed studies and their evidence; return its files.
+
+    Raises:
+        UsageError: the folder holds something else.
+        CannotWrite: the file system refuses.
+    """
+    before = _written(folder)
+    make_folder(folder)
+    names = []
+    for name, content in _files(Shelf(), Reading(Lab(), evidence)):
+        path = folder / name
+        make_folder(path.parent)
+        write_whole(path, lambda aside, content=content: _fill(aside, content))  # type: ignore[misc]
+        names.append(name)
+    for name in before - set(names):
+        with refusals(folder / name):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / name).parent.rmdir()
+    write_json(folder / LIST, {"site": "chymist atlas", "files": sorted(names)})
+    return [folder / name for name in names]
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _written(folder: Path) -> set[str]:
+    """Return what an earlier writing wrote.
+
+    Raises:
+        UsageError: the folder is not empty and holds no site.
+    """
+    hint = "name an empty folder, or one that chymist atlas build wrote"
+    if folder.is_dir() and not any(folder.iterdir()):
+        return set()
+    if not folder.exists():
+        return set()
+    try:
+        record = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        names = set(record["files"]) if record["site"] == "chymist atlas" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        names = None
+    if names is None or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in names):
+        raise UsageError(f"{folder} holds something else than a site", hint)
+    return names
+
+
+def _files(shelf: Shelf, reading: Reading) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of every file."""
+    here, below = Static(), Static(up="../")
+    for name in ("report.css", "web.css"):
+        yield name, asset(name)
+    known = {card.verdict for card in home.cards(shelf, reading, here)}
+    for verdict in ("", *sorted(known)):
+        page = render("home.html.j2", here, **home.context(shelf, reading, here, verdict=verdict))
+        yield here.home(verdict=verdict), page.encode()
+    for entry in shelf.entries():
+        presets = reading.presets(entry.slug)
+        for preset in ("", *presets):
+            context = study_page.context(shelf, reading, below, entry.slug, preset)
+            page = render("study.html.j2", below, **context)
+            yield here.study(entry.slug, preset=preset), page.encode()
+        for preset, record in presets.items():
+            for figure in record["figures"]:
+                path = reading.picture(entry.slug, preset, figure)
+                if path is not None:
+                    yield here.picture(entry.slug, preset, figure), path.read_bytes()

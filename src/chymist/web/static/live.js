@@ -1,0 +1,105 @@
+// One event stream a page, while the page is seen: browsers allow few connections to a server.
+
+function follow(address, event, hear) {
+  let source = null;
+  function open() {
+    if (source === null && !document.hidden) {
+      source = new EventSource(address);
+      source.addEventListener(event, (message) => hear(JSON.parse(message.data), close));
+    }
+  }
+  function pause() {
+    if (source !== null) {
+      source.close();
+      source = null;
+    }
+  }
+  function seen() {
+    if (document.hidden) pause();
+    else open();
+  }
+  function close() {
+    pause();
+    document.removeEventListener("visibilitychange", seen);
+  }
+  document.addEventListener("visibilitychange", seen);
+  // A page that goes into the history keeps its stream otherwise.
+  window.addEventListener("pagehide", pause);
+  window.addEventListener("pageshow", seen);
+  open();
+}
+
+function timeLeft(seconds) {
+  if (seconds === null) return "";
+  if (seconds < 90) return `about ${Math.max(1, Math.round(seconds))} s left`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
+  return `about ${Math.round(seconds / 3600)} h left`;
+}
+
+const STATES = {
+  waiting: (run) => `Waiting for its turn, number ${run.place}.`,
+  computing: () => "Computing.",
+  stopping: () => "Stopping.",
+};
+
+function say(element, words) {
+  // Assistive technology reads what changes, and nothing that stays.
+  if (element.textContent !== words) element.textContent = words;
+}
+
+function followRun(section) {
+  const part = (name) => section.querySelector(`[data-${name}]`);
+  let sealed = Number(section.dataset.sealed);
+  follow(section.dataset.run, "state", (run, close) => {
+    if (!(run.state in STATES)) {
+      close();
+      location.reload();
+      return;
+    }
+    say(part("state"), STATES[run.state](run));
+    part("whole").max = run.chunks;
+    part("whole").value = run.sealed;
+    say(part("count"), `${run.sealed} of ${run.chunks}`);
+    say(part("doing"), run.doing ? `${run.doing}, ${run.done} of ${run.steps}` : "");
+    say(part("left"), timeLeft(run.left));
+    part("notice").hidden = !run.notice;
+    say(part("notice"), run.notice);
+    if (run.sealed > sealed) {
+      sealed = run.sealed;
+      look(section.dataset.early);
+    }
+  });
+}
+
+async function look(address) {
+  const answer = await fetch(address);
+  if (answer.ok) {
+    const place = document.querySelector("[data-look]");
+    place.innerHTML = await answer.text();
+  }
+}
+
+function followQueue(section) {
+  const list = section.querySelector("ol");
+  follow(section.dataset.queue, "queue", (runs) => {
+    section.hidden = runs.length === 0;
+    list.replaceChildren(
+      ...runs.map((run) => {
+        const item = document.createElement("li");
+        const link = document.createElement("a");
+        link.href = `/runs/${run.run}`;
+        link.textContent = run.title;
+        const how = document.createElement("span");
+        how.className = "soft";
+        const far = `${run.sealed} of ${run.chunks} chunks`;
+        const left = timeLeft(run.left);
+        how.textContent = run.state === "waiting" ? `waits, turn ${run.place}` : `${far}, ${left}`;
+        item.append(link, " ", how);
+        return item;
+      }),
+    );
+  });
+}
+
+for (const section of document.querySelectorAll("[data-run]")) followRun(section);
+for (const section of document.querySelectorAll("[data-queue]")) followQueue(section);
