@@ -4,9 +4,18 @@ import re
 import time
 
 import pytest
+from web_server import ROOT, Asker
 
 from chymist import catalogue
+from chymist.doctor.chart import Chart, Reading
+from chymist.doctor.checkup import Checkup
+from chymist.doctor.finding import Finding
+from chymist.lab import Lab
+from chymist.web import reading
+from chymist.web.app import House
 from chymist.web.pages import asset
+from chymist.web.queue import Queue
+from chymist.web.shelf import Shelf
 
 LIGHT_AND_DARK = re.findall(r":root \{(.*?)\}", asset("report.css").decode(), re.S)
 PAIRS = [
@@ -112,3 +121,28 @@ def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_watched_training_is_listed_shown_and_no_run_of_a_study(tmp_path):
+    chart = Chart({"watch": {"steps": 20, "elapsed": 3.5, "spent": 0.1}})
+    for step in (0, 20):
+        chart.add("sharpness", Reading(step, {"": 15.0 + step}))
+    evil = "<script>alert(1)</script>"
+    said = Finding("step-size", "critical", evil, 35.0, 20.0, "2 / lr", evil, evil, "condensation")
+    kept = Checkup((said,), chart).keep(tmp_path, "condensation")
+    read = reading.Reading(Lab(tmp_path), ROOT / "docs" / "evidence")
+    asker = Asker(House(Shelf([]), read, Queue(0), threads=1))
+    try:
+        listed = asker("GET", "/runs").text
+        assert kept.id[-4:] in listed and "(watched)" in listed and "critical" in listed
+        shown = asker("GET", f"/runs/{kept.id}")
+        assert shown.status == 200 and "<svg" in shown.text
+        assert "2.9 %" in shown.text and "checkup.css" in shown.text
+        assert evil not in shown.text and "<style>" not in shown.text
+        assert kept.id not in asker("GET", "/studies/condensation").text
+        assert kept.id not in asker("GET", "/").text
+        for what in ("early", "run.zip"):
+            answer = asker("GET", f"/runs/{kept.id}/{what}")
+            assert answer.status == 422 and "watched training" in answer.text
+    finally:
+        asker.close()

@@ -116,7 +116,8 @@ class Index:
         """Return the newest finished run of each study, by the study's slug."""
         query = (
             f"SELECT {', '.join(COLUMNS)}, note FROM runs WHERE id IN "  # noqa: S608
-            "(SELECT max(id) FROM runs WHERE verdict NOT IN (?, ?, ?) GROUP BY study)"
+            "(SELECT max(id) FROM runs WHERE kind = 'study' AND verdict NOT IN (?, ?, ?) "
+            "GROUP BY study)"
         )
         values = (UNFINISHED, DAMAGED, NEWER)
         found = self._use(lambda db: [Listed(*row) for row in db.execute(query, values)], within)

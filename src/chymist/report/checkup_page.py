@@ -80,33 +80,34 @@ def render_checkup(record: Mapping[str, Any], run: Mapping[str, Any] | None = No
     `record` is what `Checkup.as_json` returns, `run` the manifest of a watched training that was
     kept. All text in them is treated as text. A figure that cannot be drawn is said to be missing.
     """
+    template = environment().get_template("checkup.html.j2")
+    return template.render(**context(record, run), style=style() + _own_style())
+
+
+def context(record: Mapping[str, Any], run: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the template shows of a checkup, but for the style sheet."""
     facts = record["chart"]["facts"]
     watched = facts.get("watch")
     figures, more = _figures(record)
-    return (
-        environment()
-        .get_template("checkup.html.j2")
-        .render(
-            verdict=record["verdict"],
-            comes_to=checkup.comes_to(record),
-            title=_title(run, watched),
-            cards=_cards(record),
-            off=record["chart"]["off"],
-            about=checkup.about(facts),
-            facts=_facts(facts),
-            layers=len(facts.get("layers", {})),
-            watched=watched,
-            share=checkup.share(watched) if watched else "",
-            figures=figures,
-            more=more,
-            whole=_whole(record["chart"]),
-            blocks=_blocks(record["chart"]),
-            run=run,
-            versions=run["versions"] if run else provenance.versions(),
-            machine=run["machine"] if run else provenance.machine(),
-            style=style() + _own_style(),
-        )
-    )
+    return {
+        "verdict": record["verdict"],
+        "comes_to": checkup.comes_to(record),
+        "title": _title(run, watched),
+        "cards": _cards(record),
+        "off": record["chart"]["off"],
+        "about": checkup.about(facts),
+        "facts": _facts(facts),
+        "layers": len(facts.get("layers", {})),
+        "watched": watched,
+        "share": checkup.share(watched) if watched else "",
+        "figures": figures,
+        "more": more,
+        "whole": _whole(record["chart"]),
+        "blocks": _blocks(record["chart"]),
+        "run": run,
+        "versions": run["versions"] if run else provenance.versions(),
+        "machine": run["machine"] if run else provenance.machine(),
+    }
 
 
 def _title(run: Mapping[str, Any] | None, watched: Mapping[str, Any] | None) -> str:

@@ -12,6 +12,8 @@ from chymist.web.shelf import Shelf
 
 PAGE = 50
 VERDICTS = ("supported", "refuted", "inconclusive", "broken", "unfinished", "damaged")
+STATES = ("healthy", "warning", "critical", "unmeasured")
+"""What watched trainings come to."""
 
 
 def context(shelf: Shelf, reading: Reading, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def context(shelf: Shelf, reading: Reading, asked: Mapping[str, str]) -> dict[st
         "sort": sort,
         "reverse": reverse,
         "columns": ("study", "verdict", "preset", "started", "seconds"),
-        "verdicts": VERDICTS,
+        "verdicts": (*VERDICTS, *STATES),
         "titles": known,
         "asked": {name: value or "" for name, value in fitting.items()},
     }

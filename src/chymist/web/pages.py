@@ -17,6 +17,7 @@ from chymist.report.gallery import anchor
 
 ASSETS = {
     "report.css": ("chymist.report", "templates/report.css", "text/css"),
+    "checkup.css": ("chymist.report", "templates/checkup.css", "text/css"),
     "web.css": ("chymist.web", "static/web.css", "text/css"),
     "live.js": ("chymist.web", "static/live.js", "text/javascript"),
 }

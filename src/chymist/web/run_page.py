@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from chymist.doctor.checkup import Checkup
 from chymist.errors import DamagedRun
 from chymist.lab import Run
-from chymist.lab.layout import MANIFEST, command
-from chymist.report import page, view
+from chymist.lab.layout import MANIFEST, command, is_watched
+from chymist.lab.watched import Watched
+from chymist.report import checkup_page, page, view
 from chymist.web.downloads import offered
 from chymist.web.pages import Served, render
 from chymist.web.reading import Reading, early_figures, log_of
@@ -45,7 +47,7 @@ class RunPages:
         with lock:
             known = self._kept.get(run)
             if known is None or known[0] != stamp:
-                known = stamp, _sealed(self.reading.open(run), to)
+                known = stamp, self._drawn(run, to)
             with self._lock:
                 self._kept[run] = known
                 self._kept.move_to_end(run)
@@ -53,6 +55,12 @@ class RunPages:
                     gone, _ = self._kept.popitem(last=False)
                     self._locks.pop(gone, None)
             return known[1]
+
+    def _drawn(self, run: str, to: Served) -> str:
+        folder = self.reading.place(run)
+        if is_watched(folder):
+            return _watched(Watched.open(folder), to)
+        return _sealed(self.reading.open(run), to)
 
     def unfinished(self, run: str, live: Mapping[str, Any] | None, to: Served) -> str:
         """Return the page of an unfinished run; `live` says how it stands if the server has it."""
@@ -85,6 +93,11 @@ def _early(run: Run) -> dict[str, Any]:
         # A figure that is being written anew: the verdicts are there without it.
         drawn = view.experiments(run.manifest, run.outcome, {})
     return {"experiments": [experiment for experiment in drawn if experiment.ran]}
+
+
+def _watched(found: Watched, to: Served) -> str:
+    record = Checkup.from_json(found.checkup).as_json()
+    return render("watched.html.j2", to, **checkup_page.context(record, found.manifest), style="")
 
 
 def _sealed(run: Run, to: Served) -> str:

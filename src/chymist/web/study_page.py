@@ -53,7 +53,7 @@ def context(
         "cost": study.cost.get(chosen.preset),
         "found": found,
         "cover": cells.get(study.cover or next(iter(cells), "")),
-        "runs": reading.listing(study=slug, limit=LISTED) if to.live else [],
+        "runs": reading.listing(study=slug, kind="study", limit=LISTED) if to.live else [],
         "total": reading.count(study=slug) if to.live else 0,
     }
 
