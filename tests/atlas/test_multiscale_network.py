@@ -73,7 +73,7 @@ def test_an_end_of_reach_lies_between_its_neighbours():
 def test_contributions_are_the_shares_of_a_kernel_that_stays():
     """A frequency at which one network alone has a rate is predicted to be its own."""
     run = measured("fit", scales="1-32", parts="16-16")
-    share = run.predicted_amplitude / run.fitted
+    share = run.predicted_amplitude / run.wanted
     np.testing.assert_allclose(share.sum("scale"), 1)
     assert (share.sel(scale=32.0, band=slice(20, 40)) > 0.9).all()
 

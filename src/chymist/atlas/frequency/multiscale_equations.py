@@ -17,13 +17,18 @@ import xarray as xr
 from torch import nn
 
 from chymist import data, instruments, models, solvers
+from chymist.atlas.frequency import multiscale_figures as draw
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, between
 from chymist.ensemble import every
+from chymist.study import Control, Experiment, Figure
 
 SETS = 64
 """Sets of points drawn before training, each a step's batch; then they come again."""
 STRUCTURES = ("plain", "equal", "scales", "input")
 """One scale; as many networks of that scale; a network a scale; groups of neurons with scales."""
+HALVED = float(np.log10(2))
+"""log10 of an error over its half."""
 Build = Callable[[], nn.Module]
 
 
@@ -175,3 +180,93 @@ def log_ratio(run: xr.Dataset, of: Mapping[str, str], to: Mapping[str, str]) -> 
     error = late(run.error)
     ratio: Any = np.log10(error.sel(of, drop=True) / error.sel(to, drop=True))
     return xr.DataArray(ratio)
+
+
+def scales_help(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the plain network's error over that of the one with scales."""
+    found: Any = log_ratio(run, {"network": "plain"}, {"network": "scales"})
+    return xr.DataArray(found)
+
+
+def half_the_updates(run: xr.Dataset) -> xr.DataArray:
+    """The same, the network with scales having had half of the updates."""
+    half = run.error.sel(network="scales", step=slice(None, run.step[-1] / 2), drop=True)
+    found: Any = np.log10(late(run.error).sel(network="plain", drop=True) / late(half))
+    return xr.DataArray(found)
+
+
+def beside_equal(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the error with equal scales over that with different ones."""
+    found: Any = log_ratio(run, {"network": "equal"}, {"network": "scales"})
+    return xr.DataArray(found)
+
+
+def splitting(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the plain network's error over that of as many networks of equal scales."""
+    found: Any = log_ratio(run, {"network": "plain"}, {"network": "equal"})
+    return xr.DataArray(found)
+
+
+def one_network(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the plain network's error over that of one with scaled groups of neurons."""
+    found: Any = log_ratio(run, {"network": "plain"}, {"network": "input"})
+    return xr.DataArray(found)
+
+
+def over_usual(names: Sequence[str], run: xr.Dataset) -> xr.DataArray:
+    """log10 of the lesser error of tanh and ReLU over that of another activation."""
+    error = late(run.error)
+    usual = error.sel(activation=["tanh", "relu"]).min("activation")
+    found: Any = np.log10(usual / error.sel(activation=[n for n in names if n in run.activation]))
+    return xr.DataArray(found)
+
+
+SCALES = Experiment(
+    "scales", r"$-u'' = \mu^2 \sin \mu x$ on $[-1, 1]$ by four networks of about 3600 parameters, "
+    "which minimise its energy.", structures, claims=(
+        Claim("scales-help", "A network a scale has at most a third of a plain network's error.",
+              scales_help, above(0.5)),
+        Claim("half-the-updates", "So it has with half of the updates, which cost as much.",
+              half_the_updates, above(0.5)),
+        Claim("not-the-splitting", "As many networks of one scale do not do it.",
+              beside_equal, above(0.5)),
+        Claim("splitting-alone", "They are as good as a plain network.",
+              splitting, between(-0.25, 0.25)),
+        Claim("one-network", "Groups of neurons with scales in one network do it as well.",
+              one_network, above(0.5)),
+    ),
+    figures=(Figure("scales-errors", "Relative error over updates: median and range of seeds.",
+                    partial(draw.errors, "network", "input stretched 16 times (control)")),),
+    control=Control("Where the input is stretched by hand, near the frequency of the solution, a "
+                    "plain network needs no scales: they save knowing it.",
+                    {"stretch": 16.0}, ("scales-help", "not-the-splitting")),
+)  # fmt: skip
+
+
+ACTIVATION = Experiment(
+    "activation", "The same equation by networks with scales and five activations.", activations,
+    claims=(
+        Claim("sine-first", "Within scales the sine has at most half the error of tanh and ReLU.",
+              partial(over_usual, ("sin",)), above(HALVED)),
+        Claim("compact-first", "Less than theirs have phi and sReLU, zero outside an interval.",
+              partial(over_usual, ("phi", "srelu")), above(0)),
+    ),
+    figures=(Figure("activation-errors", "Relative error over updates, by activation.",
+                    partial(draw.errors, "activation", "all scales 1 (control)")),),
+    control=Control("Without scales the sine is no better than ReLU.",
+                    {"scales": "1-1-1-1-1-1", "activations": "sin-tanh-relu"}, ("sine-first",)),
+)  # fmt: skip
+
+
+EQUATIONS = Experiment(
+    "equations", "More equations: of Poisson in a plane, of Poisson and Boltzmann, and, by its "
+    "squared residual, of Helmholtz; beside them Fourier features that are told the frequency.",
+    equations, claims=(
+        Claim("every-equation", "In each a network a scale has at most half of a plain network's "
+              "error.", scales_help, above(HALVED)),
+    ),
+    figures=(Figure("equation-errors", "Relative error over updates, by equation; of Fourier "
+                    "features nothing is claimed.", draw.by_equation),),
+    control=Control("Where the input is stretched by hand, a plain network needs none.",
+                    {"stretch": 16.0, "equations": "boltzmann-line"}, ("every-equation",)),
+)  # fmt: skip

@@ -35,14 +35,14 @@ def bands(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Amplitude of each network's contribution by frequency; theory beside it."""
     run = _first(run, "scale", "seed", "band")
     shown = run.isel(band=slice(0, 48))
-    panels = [("measured", shown.amplitude)]
+    panels = [("measured", _above(shown.amplitude))]
     if "predicted_amplitude" in run:
-        panels.append(("theory, infinite width", shown.predicted_amplitude))
+        panels.append(("theory, infinite width", _above(shown.predicted_amplitude)))
     return alt.hconcat(*(
         figures.measured(
             part.assign_coords(scale=[f"{s:.3g}" for s in part.scale.values.tolist()]), "band",
-            colour="scale", colour_title="scale s", title="amplitude of the contribution",
-            x_title="frequency, half-waves per unit", domain=(0, 0.35),
+            colour="scale", colour_title="scale s", title="amplitude of what was learnt",
+            x_title="frequency, half-waves per unit", scale="log", domain=(1e-3, 1.0),
         ).properties(title=name)
         for name, part in panels
     ))  # fmt: skip
@@ -92,6 +92,10 @@ def _reach(run: xr.Dataset, title: str) -> alt.LayerChart:
     if "predicted_reach" in run:
         chart += figures.predicted(run.predicted_reach, "largest", **words)
     return chart.properties(title=title)
+
+
+def _above(amplitude: xr.DataArray) -> xr.DataArray:
+    return amplitude.clip(1e-3, 1.0)
 
 
 def _first(run: xr.Dataset, *dims: str) -> xr.Dataset:

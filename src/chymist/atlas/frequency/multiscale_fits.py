@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from scipy.interpolate import griddata
 
-from chymist import data, instruments, models, solvers
-from chymist.atlas.frequency.multiscale_equations import network, scales_of
+from chymist import data, instruments, models, solvers, stats
+from chymist.atlas.frequency import multiscale_figures as draw
+from chymist.atlas.frequency.multiscale_equations import HALVED, network, scales_help, scales_of
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, between
 from chymist.ensemble import every
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import dual_activations, infinite_width, stretching
 
 GRID = 512
@@ -35,29 +39,30 @@ def fit(p: Any, bench: Bench) -> xr.Dataset:
     user's points is held out, and the error is taken there; else on a finer grid.
 
     Returns:
-        error (network, seed, step); amplitude (scale, band, seed), the mean amplitude of each
-        network's contribution at angular frequencies pi `band`; fitted (band, seed), that of the
-        whole; centre (scale, seed), the mean frequency of a contribution.
+        error (network, seed, step); amplitude (scale, band, seed), the amplitude of what each
+        network has learnt at angular frequencies pi `band`; wanted (seed, band), that of the
+        target less the start; centre (scale, seed), the mean frequency of what was learnt.
     """
     x, y, tested, truth, spacing = _points(p, bench)
     dims = x.shape[1]
     scales = scales_of(p.scales, spacing)
     given = p.model_copy(update={"scales": "-".join(f"{s:.6g}" for s in scales), "stretch": 1.0})
-    errors, found = [], np.empty(0)
+    errors, learnt, rest = [], np.empty(0), np.empty(0)
     line = _line(dims)
     for name in ("plain", "equal", "scales"):
         build = network(given, name, dims, "sin", apart=True)
         record = {_distance(tested, truth): every(p.steps // 40)}
-        parts = _contributions(line, 1 if name == "plain" else len(scales))
+        apart = _contributions(line, 1 if name == "plain" else len(scales))
         run = bench.train(
             bench.networks(build, models.glorot_normal_start), solvers.Adam(p.lr), samples(x),
             samples(y[:, None]), steps=p.steps, loss=models.penalised_error, label=f"{name} fit",
-            record={**record, parts: lambda steps: [steps]},
+            record={**record, apart: lambda steps: [0, steps]},
         ).data  # fmt: skip
         errors.append(run.error.transpose("seed", "step"))
         if name == "scales":
-            found = run.parts.isel(step=-1, drop=True).transpose("part", "seed", "sample").values
-    amplitude, whole = _amplitudes(found), _amplitudes(found.sum(axis=0))
+            parts = run.parts.transpose("step", "part", "seed", "sample").values
+            learnt, rest = parts[-1] - parts[0], _on_line(p, bench, line) - parts[0].sum(axis=0)
+    amplitude = _amplitudes(learnt)
     bands = np.arange(1, amplitude.shape[-1] + 1)
     centre = (amplitude**2 * np.pi * bands).sum(-1) / (amplitude**2).sum(-1)
     over = ("scale", "seed", "band")
@@ -66,7 +71,8 @@ def fit(p: Any, bench: Bench) -> xr.Dataset:
     return xr.Dataset({
         "error": error.assign_attrs(long_name="relative L2 error", units="1"),
         "amplitude": (over, amplitude, says),
-        "fitted": (("seed", "band"), whole, {"long_name": "amplitude of the fit", "units": "1"}),
+        "wanted": (over[1:], _amplitudes(rest), {"long_name": "amplitude left to be learnt",
+                                                 "units": "1"}),
         "centre": (over[:2], centre, {"long_name": "mean frequency of a contribution",
                                       "units": "1"}),
     }, {"network": ["plain", "equal", "scales"], "scale": scales, "band": bands,
@@ -79,17 +85,18 @@ def shares(p: Any, run: xr.Dataset) -> xr.Dataset:
     Of a band every network learns a share in proportion to its own rate there.
     """
     x = ((np.arange(GRID) + 0.5) / GRID * 2 - 1)[:, None]
-    waves = np.sin(np.pi * run.band.values[:, None] * x[:, 0])
+    # Through the window that the amplitudes were seen through.
+    waves = np.hanning(GRID) * np.sin(np.pi * run.band.values[:, None] * x[:, 0])
     kernel = partial(_kernel, p)
     rates = np.array([
         stretching.wave_rates(stretching.stretched_kernel(kernel, x, [s]), waves)
         for s in run.scale.values.tolist()
     ])  # fmt: skip
     share = xr.DataArray(rates / rates.sum(axis=0), {"scale": run.scale, "band": run.band})
-    power = (share * run.fitted) ** 2
+    power = (share * run.wanted) ** 2
     centre = (power * np.pi * run.band).sum("band") / power.sum("band")
     return xr.Dataset({
-        "amplitude": (share * run.fitted).transpose(*run.amplitude.dims),
+        "amplitude": (share * run.wanted).transpose(*run.amplitude.dims),
         "centre": centre.transpose(*run.centre.dims),
     })  # fmt: skip
 
@@ -131,10 +138,13 @@ def reach(p: Any, bench: Bench) -> xr.Dataset:
 
 
 def kernel_reach(p: Any, run: xr.Dataset) -> xr.Dataset:
-    """Return the mu at which the tangent kernel's rate has fallen to a thousandth of the lowest."""
+    """Return the mu at which the tangent kernel's rate has fallen to a thousandth of the lowest.
+
+    Of waves through a window: the ends of the interval are steps, which have all frequencies.
+    """
     frequencies = np.geomspace(1, 16 * float(p.largest.max()), 200)
     x = ((np.arange(GRID) + 0.5) / GRID * 2 - 1)[:, None]
-    waves = np.sin(frequencies[:, None] * x[:, 0])
+    waves = np.hanning(GRID) * np.sin(frequencies[:, None] * x[:, 0])
     ends = []
     for largest in _ends(p).values.tolist():
         scales = models.geometric_scales(p.octaves, largest)
@@ -167,16 +177,29 @@ def _points(p: Any, bench: Bench) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
         return (points[~tested], values[~tested], points[tested], values[tested],
                 float(bench.input.attrs["spacing"]))  # fmt: skip
 
-    def target(x: np.ndarray) -> np.ndarray:
-        if p.target == "smooth":
-            smooth: np.ndarray = np.sin(np.pi * x[:, 0])
-            return smooth
-        chirp: np.ndarray = np.exp(-(x[:, 0] ** 2)) * np.sin(70 * x[:, 0] ** 2)
-        return chirp
-
     x = ((np.arange(POINTS) + 0.5) / POINTS * 2 - 1)[:, None]
     fine = np.linspace(-1, 1, 1001)[:, None]
-    return x, target(x), fine, target(fine), data.spacing(x)
+    return x, _target(p, x), fine, _target(p, fine), data.spacing(x)
+
+
+def _target(p: Any, x: np.ndarray) -> np.ndarray:
+    if p.target == "smooth":
+        smooth: np.ndarray = np.sin(np.pi * x[:, 0])
+        return smooth
+    chirp: np.ndarray = np.exp(-(x[:, 0] ** 2)) * np.sin(70 * x[:, 0] ** 2)
+    return chirp
+
+
+def _on_line(p: Any, bench: Bench, line: np.ndarray) -> np.ndarray:
+    """The target along the line; of the user's points what is nearest, on a line in between."""
+    if bench.input is None:
+        return _target(p, line)
+    points, values = bench.input.point.values, bench.input.value.values
+    if points.shape[1] == 1:
+        order = np.argsort(points[:, 0])
+        return np.interp(line[:, 0], points[order, 0], values[order])
+    nearest: np.ndarray = griddata(points, values, line, method="nearest")
+    return nearest
 
 
 def _line(dims: int) -> np.ndarray:
@@ -217,3 +240,67 @@ def _end_of_reach(error: np.ndarray, mu: np.ndarray) -> float:
     last = above[0]
     part = (FAILED - error[last - 1]) / (error[last] - error[last - 1])
     return float(np.exp(np.log(mu[last - 1]) + part * np.log(mu[last] / mu[last - 1])))
+
+
+def order(run: xr.Dataset) -> xr.DataArray:
+    """Spearman's correlation of the scales and the mean frequencies of the contributions."""
+    found: Any = stats.spearman(run.centre.scale, run.centre, "scale")
+    return xr.DataArray(found)
+
+
+def off_centre(run: xr.Dataset) -> xr.DataArray:
+    """log10 of a contribution's mean frequency over what the tangent kernel foretells."""
+    found: Any = np.log10(run.centre / run.predicted_centre)
+    return xr.DataArray(found)
+
+
+def exponent(run: xr.Dataset) -> xr.DataArray:
+    """Exponent a of reach ~ largest scale^a."""
+    found: Any = stats.log_slope(run.reach, "largest")
+    return xr.DataArray(found)
+
+
+def off_theory(run: xr.Dataset) -> xr.DataArray:
+    """log10 of the reach over what the tangent kernel foretells."""
+    found: Any = np.log10(run.reach / run.predicted_reach)
+    return xr.DataArray(found)
+
+
+FIT = Experiment(
+    "fit", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
+    prediction=shares, claims=(
+        Claim("fit-halved", "A network a scale has at most half of a plain network's error.",
+              scales_help, above(HALVED)),
+        Claim("own-band", "The larger a network's scale, the higher the frequencies it carries.",
+              order, above(0.8)),
+        Claim("band-foretold", "Their mean frequency is within a factor of two of what the kernel "
+              "of the start foretells.", off_centre, between(-HALVED, HALVED)),
+    ),
+    figures=(
+        Figure("fit-errors", "Relative error over updates.",
+               partial(draw.errors, "network", "sin(pi x) (control)")),
+        Figure("fit-bands", "What each network has learnt, by frequency.", draw.bands),
+        Figure("fit-centres", "Mean frequency of each contribution; dashed, if the kernel of the "
+               "start stayed.", draw.centres),
+    ),
+    control=Control("A smooth target needs no scales.", {"target": "smooth"}, ("fit-halved",)),
+    reads="point",
+)  # fmt: skip
+
+
+REACH = Experiment(
+    "reach", r"$\sin \mu x$ fitted by networks of four scales up to the largest; within reach is "
+    r"what has an error of at most 0.3 in the end.", reach, prediction=kernel_reach, claims=(
+        Claim("reach-grows", "The highest frequency within reach is a power of the largest scale "
+              "with an exponent near one.", exponent, between(0.7, 1.3)),
+        Claim("kernel-foretells", "It is within a factor of two of where the kernel's rate has "
+              "fallen to a thousandth.", off_theory, between(-HALVED, HALVED)),
+    ),
+    figures=(
+        Figure("reach", "Highest frequency within reach; dashed, by the tangent kernel.",
+               draw.reach),
+        Figure("reach-errors", "Error by frequency.", draw.frequencies),
+    ),
+    control=Control("Where inputs are compressed as much instead, the reach does not grow.",
+                    {"direction": "compress"}, ("reach-grows",)),
+)  # fmt: skip

@@ -5,32 +5,26 @@ parameters and updates that solves equations which a plain network does not begi
 helps is the scales, not that there are several networks.
 """
 
-from functools import partial
 from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
 
-from chymist import data, stats
-from chymist.atlas.frequency import multiscale_figures as draw
+from chymist import data
 from chymist.atlas.frequency.multiscale_equations import (
-    activations,
-    equations,
-    late,
-    log_ratio,
+    ACTIVATION,
+    EQUATIONS,
+    SCALES,
     scales_of,
-    structures,
 )
-from chymist.atlas.frequency.multiscale_fits import fit, kernel_reach, reach, shares
+from chymist.atlas.frequency.multiscale_fits import FIT, REACH
 from chymist.bibliography import references
-from chymist.claims import Claim, above, between
 from chymist.params import Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Input, Study
+from chymist.study import Input, Study
 
 LAYERS = r"^[1-9]\d{0,3}(-[1-9]\d{0,3}){0,7}$"
 NUMBER = r"(0\.\d*[1-9]\d{0,5}|[1-9]\d{0,5}(\.\d{1,6})?)"
 NAMES = "|".join(sorted(data.EQUATIONS))
-HALVED = float(np.log10(2))
 
 
 class MultiscaleParams(Params):
@@ -48,8 +42,9 @@ class MultiscaleParams(Params):
                         description="of the plain network")  # fmt: skip
     stretch: float = Field(1.0, gt=0, le=1000, description="scale of the plain network, and of all "
                            "networks where scales are equal, in equations")  # fmt: skip
-    activation: Literal["sin", "phi", "srelu", "tanh"] = Field("sin", description=(
-        "activation of the networks that solve equations; fits are by sines"))
+    activation: Literal["sin", "phi", "srelu", "tanh"] = Field(
+        "sin", description=("activation of the networks that solve equations; fits are by sines")
+    )
     activations: str = Field("sin-phi-srelu-tanh-relu", pattern=r"^[a-z]+(-[a-z]+){2,4}$",
                              examples=["sin-tanh-relu"], description="those that are compared: "
                              "tanh, relu, and of sin, phi, srelu")  # fmt: skip
@@ -90,143 +85,6 @@ class MultiscaleParams(Params):
         if len(set(names)) < len(names) or len(set(equations)) < len(equations):
             raise ValueError("an activation or an equation is named twice: name each once")
         return self
-
-
-def scales_help(run):
-    """log10 of the plain network's error over that of the one with scales."""
-    return log_ratio(run, {"network": "plain"}, {"network": "scales"})
-
-
-def half_the_updates(run):
-    """The same, the network with scales having had half of the updates."""
-    half = run.error.sel(network="scales", step=slice(None, run.step[-1] / 2), drop=True)
-    return np.log10(late(run.error).sel(network="plain", drop=True) / late(half))
-
-
-def beside_equal(run):
-    """log10 of the error with equal scales over that with different ones."""
-    return log_ratio(run, {"network": "equal"}, {"network": "scales"})
-
-
-def splitting(run):
-    """log10 of the plain network's error over that of as many networks of equal scales."""
-    return log_ratio(run, {"network": "plain"}, {"network": "equal"})
-
-
-def one_network(run):
-    """log10 of the plain network's error over that of one with scaled groups of neurons."""
-    return log_ratio(run, {"network": "plain"}, {"network": "input"})
-
-
-def over_usual(names, run):
-    """log10 of the lesser error of tanh and ReLU over that of another activation."""
-    error = late(run.error)
-    usual = error.sel(activation=["tanh", "relu"]).min("activation")
-    return np.log10(usual / error.sel(activation=[n for n in names if n in run.activation]))
-
-
-def order(run):
-    """Spearman's correlation of the scales and the mean frequencies of the contributions."""
-    return stats.spearman(run.centre.scale, run.centre, "scale")
-
-
-def exponent(run):
-    """Exponent a of reach ~ largest scale^a."""
-    return stats.log_slope(run.reach, "largest")
-
-
-def off_theory(run):
-    """log10 of the reach over what the tangent kernel foretells."""
-    return np.log10(run.reach / run.predicted_reach)
-
-
-SCALES = Experiment(
-    "scales", r"$-u'' = \mu^2 \sin \mu x$ on $[-1, 1]$ by four networks of about 3600 parameters, "
-    "which minimise its energy.", structures, claims=(
-        Claim("scales-help", "A network a scale has at most a third of a plain network's error.",
-              scales_help, above(0.5)),
-        Claim("half-the-updates", "So it has with half of the updates, which cost as much.",
-              half_the_updates, above(0.5)),
-        Claim("not-the-splitting", "As many networks of one scale do not do it.",
-              beside_equal, above(0.5)),
-        Claim("splitting-alone", "They are as good as a plain network.",
-              splitting, between(-0.25, 0.25)),
-        Claim("one-network", "Groups of neurons with scales in one network do it as well.",
-              one_network, above(0.5)),
-    ),
-    figures=(Figure("scales-errors", "Relative error over updates: median and range of seeds.",
-                    partial(draw.errors, "network", "input stretched 16 times (control)")),),
-    control=Control("Where the input is stretched by hand, near the frequency of the solution, a "
-                    "plain network needs no scales: they save knowing it.",
-                    {"stretch": 16.0}, ("scales-help", "not-the-splitting")),
-)  # fmt: skip
-
-
-ACTIVATION = Experiment(
-    "activation", "The same equation by networks with scales and five activations.", activations,
-    claims=(
-        Claim("sine-first", "Within scales the sine has at most half the error of tanh and ReLU.",
-              partial(over_usual, ("sin",)), above(HALVED)),
-        Claim("compact-first", "Less than theirs have phi and sReLU, zero outside an interval.",
-              partial(over_usual, ("phi", "srelu")), above(0)),
-    ),
-    figures=(Figure("activation-errors", "Relative error over updates, by activation.",
-                    partial(draw.errors, "activation", "all scales 1 (control)")),),
-    control=Control("Without scales the sine is no better than ReLU.",
-                    {"scales": "1-1-1-1-1-1", "activations": "sin-tanh-relu"}, ("sine-first",)),
-)  # fmt: skip
-
-
-FIT = Experiment(
-    "fit", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
-    prediction=shares, claims=(
-        Claim("fit-halved", "A network a scale has at most half of a plain network's error.",
-              scales_help, above(HALVED)),
-        Claim("own-band", "The larger a network's scale, the higher the frequencies it carries.",
-              order, above(0.8)),
-    ),
-    figures=(
-        Figure("fit-errors", "Relative error over updates.",
-               partial(draw.errors, "network", "sin(pi x) (control)")),
-        Figure("fit-bands", "What each network contributes, by frequency.", draw.bands),
-        Figure("fit-centres", "Mean frequency of each contribution; dashed, if the kernel of the "
-               "start stayed.", draw.centres),
-    ),
-    control=Control("A smooth target needs no scales.", {"target": "smooth"}, ("fit-halved",)),
-    reads="point",
-)  # fmt: skip
-
-
-REACH = Experiment(
-    "reach", r"$\sin \mu x$ fitted by networks of four scales up to the largest; within reach is "
-    r"what has an error of at most 0.3 in the end.", reach, prediction=kernel_reach, claims=(
-        Claim("reach-grows", "The highest frequency within reach is a power of the largest scale "
-              "with an exponent near one.", exponent, between(0.7, 1.3)),
-        Claim("kernel-foretells", "It is within a factor of two of where the kernel's rate has "
-              "fallen to a thousandth.", off_theory, between(-HALVED, HALVED)),
-    ),
-    figures=(
-        Figure("reach", "Highest frequency within reach; dashed, by the tangent kernel.",
-               draw.reach),
-        Figure("reach-errors", "Error by frequency.", draw.frequencies),
-    ),
-    control=Control("Where inputs are compressed as much instead, the reach does not grow.",
-                    {"direction": "compress"}, ("reach-grows",)),
-)  # fmt: skip
-
-
-EQUATIONS = Experiment(
-    "equations", "More equations: of Poisson in a plane, of Poisson and Boltzmann, and, by its "
-    "squared residual, of Helmholtz; beside them Fourier features that are told the frequency.",
-    equations, claims=(
-        Claim("every-equation", "In each a network a scale has at most half of a plain network's "
-              "error.", scales_help, above(HALVED)),
-    ),
-    figures=(Figure("equation-errors", "Relative error over updates, by equation; of Fourier "
-                    "features nothing is claimed.", draw.by_equation),),
-    control=Control("Where the input is stretched by hand, a plain network needs none.",
-                    {"stretch": 16.0, "equations": "boltzmann-line"}, ("every-equation",)),
-)  # fmt: skip
 
 
 STUDY = Study(
