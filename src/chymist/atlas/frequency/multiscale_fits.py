@@ -249,7 +249,7 @@ def order(run: xr.Dataset) -> xr.DataArray:
 
 
 def off_centre(run: xr.Dataset) -> xr.DataArray:
-    """Root mean square over scales of log10 of the mean frequency over what the kernel foretells."""
+    """Root mean square over scales of log10 of mean frequency over what the kernel foretells."""
     apart = np.log10(run.centre / run.predicted_centre)
     found: Any = np.sqrt((apart**2).mean("scale"))
     return xr.DataArray(found)
