@@ -38,7 +38,7 @@ from chymist.lab import runner
 from chymist.lab.chunk import read_seals
 from chymist.lab.plan import chunks_of, read_plan
 from chymist.study import Study
-from chymist.web import downloads, forms, home, lab_page, study_page, uploads
+from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
 from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
 from chymist.web.pace import Pace
 from chymist.web.pages import ASSETS, Served, asset, render
@@ -103,6 +103,7 @@ def routes() -> list[Route]:
     return [
         Route("/", show_home),
         Route("/studies/{slug:slug}", show_study),
+        Route("/studies/{slug:slug}/compare", compare),
         Route("/studies/{slug:slug}/runs", start, methods=["POST"]),
         Route("/runs", show_lab),
         Route("/runs/{run:id}", show_run),
@@ -161,6 +162,14 @@ def show_study(request: Request) -> Response:
     slug = request.path_params["slug"]
     context = study_page.context(house.shelf, house.reading, house.to, slug, preset)
     return _page(request, "study.html.j2", **context)
+
+
+def compare(request: Request) -> Response:
+    """Runs of a study side by side."""
+    house, slug = _house(request), request.path_params["slug"]
+    chosen = request.query_params.getlist("run")
+    context = compare_page.context(house.shelf, house.reading, slug, chosen)
+    return _page(request, "compare.html.j2", **context)
 
 
 async def start(request: Request) -> Response:
