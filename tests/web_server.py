@@ -84,6 +84,7 @@ class Asker:
 
         async def send(message):
             if message["type"] == "http.response.start":
+                assert not start, "answered twice"
                 start.update(message)
             else:
                 parts.append(message.get("body", b""))

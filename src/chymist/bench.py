@@ -80,6 +80,7 @@ class Bench:
         loss: Callable[..., Tensor] = mean_squared_error,
         batch: int | None = None,
         epochs: bool = True,
+        shuffle: bool = True,
         label: str = "training",
     ) -> Training:
         """Train all lanes and record: see `Ensemble.train`. `label` is shown in the progress.
@@ -88,8 +89,9 @@ class Bench:
         """
         shown = replace(networks, progress=lambda done, total: self.progress(label, done, total))
         done = shown.train(
-            solver, x, y, steps=steps, loss=loss, batch=batch, epochs=epochs, record=record
-        )
+            solver, x, y, steps=steps, loss=loss, batch=batch, epochs=epochs, shuffle=shuffle,
+            record=record,
+        )  # fmt: skip
         self.note(f"{label} by {done.path}")
         return done
 

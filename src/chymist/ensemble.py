@@ -167,6 +167,7 @@ class Ensemble:
         loss: Callable[..., Tensor] = mean_squared_error,
         batch: int | None = None,
         epochs: bool = True,
+        shuffle: bool = True,
         record: Mapping[Instrument, Schedule],
     ) -> Training:
         """Train every lane; return what the instruments recorded and the trained ensemble.
@@ -175,7 +176,9 @@ class Ensemble:
         (prediction, target) to a number; a `functools.partial` of it may hold named arrays, as may
         the solver. With `batch`, each lane draws its own minibatches by key, without replacement
         within an epoch, and lanes of equal seed draw the same; without `epochs` each step draws
-        from all samples, independently of other steps, as theories of noise suppose. A lane whose
+        from all samples, independently of other steps, as theories of noise suppose. Without
+        `shuffle` batches are taken in the order of the data, from the first again when they end: so
+        a long table of fresh samples is one batch a step, each drawn as it should be. A lane whose
         loss is not finite is frozen from that step on: `diverged_at` says when, its records from
         then on are NaN. Training the end of a training goes on from its parameters; moments start
         anew.
@@ -210,7 +213,7 @@ class Ensemble:
         due = {i: frozenset(schedule(steps)) for i, schedule in record.items()}
         task = Task(
             whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
-            solver, loss, x, y, steps, batch, due, epochs=epochs,
+            solver, loss, x, y, steps, batch, due, epochs=epochs, shuffle=shuffle,
         )  # fmt: skip
         path = choose(task, self.engine)
         # What has a tape does the same whatever its data.

@@ -44,6 +44,7 @@ class Task:
     due: Mapping[Instrument, frozenset[int]]
     one_by_one: bool = False
     epochs: bool = True
+    shuffle: bool = True
 
     @property
     def like(self) -> Tensor:
@@ -279,7 +280,10 @@ class Group:
 
 
 class Batches:
-    """Each lane's own order of samples, by its key; lanes of equal seed share a stream."""
+    """Each lane's own order of samples, by its key; lanes of equal seed share a stream.
+
+    Without `shuffle` it is the order of the data.
+    """
 
     def __init__(self, task: Task, rows: Tensor, samples: int) -> None:
         every = np.broadcast_to(np.asarray(task.lanes.coords["seed"]), task.lanes.shape)
@@ -288,6 +292,7 @@ class Batches:
         self.samples, self.batch = samples, task.batch or samples
         # Without epochs every step draws from all samples: an epoch of one step.
         self.steps_an_epoch = samples // self.batch if task.epochs else 1
+        self.shuffle = task.shuffle
         self.epoch, self.order = -1, torch.empty(0)
 
     def at(self, step: int) -> Tensor:
@@ -298,7 +303,12 @@ class Batches:
         """
         epoch, place = divmod(step, self.steps_an_epoch)
         while self.epoch < epoch:
-            drawn = [torch.randperm(self.samples, generator=g) for g in self.generators]
+            drawn = [
+                torch.randperm(self.samples, generator=g)
+                if self.shuffle
+                else torch.arange(self.samples)
+                for g in self.generators
+            ]
             self.order, self.epoch = torch.stack(drawn), self.epoch + 1
         return self.order[:, place * self.batch : (place + 1) * self.batch]
 

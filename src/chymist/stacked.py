@@ -26,8 +26,8 @@ Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 
 _ELEMENTWISE = {
     "__rdiv__", "__rpow__", "__rsub__", "abs", "add", "cos", "div", "elu", "exp", "gelu",
-    "leaky_relu", "maximum", "minimum", "mul", "neg", "pow", "relu", "sigmoid", "silu", "sin",
-    "softplus", "sqrt", "square", "sub", "tanh", "true_divide",
+    "leaky_relu", "maximum", "minimum", "mul", "neg", "pow", "relu", "sigmoid", "sign", "silu",
+    "sin", "softplus", "sqrt", "square", "sub", "tanh", "true_divide",
 }  # fmt: skip
 
 _FORWARDS: WeakKeyDictionary[nn.Module, dict[tuple[int, bool], Forward | None]] = (

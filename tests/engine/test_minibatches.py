@@ -105,3 +105,24 @@ def test_without_epochs_each_step_draws_from_all_samples():
     np.testing.assert_allclose(run.data.loss.sel(seed=1)[:-1], full, rtol=0, atol=1e-12)
     # Two batches of one epoch would share no sample.
     assert all(drawn[step] & drawn[step + 1] for step in (0, 2, 4, 6))
+
+
+def test_batches_in_the_order_of_the_data():
+    """Twelve of thirteen samples in three batches, from the first again: a plain loop's steps."""
+    ensemble = networks(seeds=(6, 1))
+    run = ensemble.train(
+        GradientDescent(0.1), samples(X), samples(Y), steps=7, batch=4, shuffle=False,
+        record={loss: every()},
+    )  # fmt: skip
+    module = MLP(2, 9, 7, 1).double()
+    module.load_state_dict({n: p[1] for n, p in ensemble.parameters.items()})
+    x, y, full = torch.tensor(X), torch.tensor(Y)[:, None], []
+    for step in range(7):
+        taken = slice(4 * (step % 3), 4 * (step % 3) + 4)
+        full.append(mean_squared_error(module(x), y).item())
+        module.zero_grad()
+        mean_squared_error(module(x[taken]), y[taken]).backward()
+        with torch.no_grad():
+            for p in module.parameters():
+                p -= 0.1 * p.grad
+    np.testing.assert_allclose(run.data.loss.sel(seed=1)[:-1], full, rtol=0, atol=1e-12)

@@ -56,6 +56,7 @@ WITHOUT = {
     **dict.fromkeys(("dst_modes", "segmentation_scores"), ARRAY),
     **dict.fromkeys(("training_outputs", "training_weights"), KEPT),
     "sine_error": "is of the inner points of one line, which no other instrument's data are",
+    "relative_distance": "is from a function on points of its own, which no other has",
     "empirical_ntk": "is of stacked parameters, as `ntk` is of one network",
     "stacked_neurons": "is of stacked parameters, as `neurons` are of one network",
 }  # fmt: skip

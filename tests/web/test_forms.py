@@ -8,7 +8,7 @@ from web_server import STUDIES
 import chymist
 from chymist import catalogue
 from chymist.errors import BadParameter
-from chymist.web.forms import blank, filled
+from chymist.web.forms import blank, filled, pairs
 
 SLUGS = [entry.slug for entry in catalogue.entries()]
 TINY = chymist.find(str(STUDIES / "tiny.py"))
@@ -23,14 +23,15 @@ def test_a_form_that_is_sent_as_it_is_changes_nothing(slug):
     study = catalogue.find(slug)
     for preset in study.presets:
         form = blank(study, preset)
-        back = filled(study, sent(preset=preset, **{f.name: f.value for f in form.fields}))
+        values = {f.name: f.value for f in form.fields}
+        back = filled(study, pairs(sent(preset=preset, **values)))
         assert back.sound, [f.wrong for f in back.fields if f.wrong]
         assert back.changed == {}
         assert all(field.says and field.range for field in form.fields), slug
 
 
 def test_what_is_changed_is_given_to_the_run():
-    form = filled(TINY, sent(preset="quick", centre="0.75", seeds="8"))
+    form = filled(TINY, pairs(sent(preset="quick", centre="0.75", seeds="8")))
     assert form.sound and form.changed == {"centre": "0.75"}
 
 
@@ -45,7 +46,7 @@ def test_what_is_changed_is_given_to_the_run():
     ],
 )
 def test_what_is_wrong_is_said_beside_the_field(field, value, says):
-    form = filled(TINY, sent(preset="quick", **{field: value}))
+    form = filled(TINY, pairs(sent(preset="quick", **{field: value})))
     assert not form.sound
     [wrong] = [f for f in form.fields if f.wrong]
     assert wrong.name == field and wrong.value == value
@@ -67,7 +68,7 @@ def test_what_is_wrong_is_said_beside_the_field(field, value, says):
 )
 def test_what_is_no_form_is_refused(body):
     with pytest.raises(BadParameter) as error:
-        filled(TINY, body)
+        filled(TINY, pairs(body))
     assert "\n" not in str(error.value)
 
 

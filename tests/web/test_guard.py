@@ -5,9 +5,9 @@ import re
 import pytest
 from web_server import COOKIE, HOST, ORIGIN, RIGHT, TOKEN
 
-from chymist.web.app import routes
+from chymist.web.app import largest, routes
 from chymist.web.downloads import FILES
-from chymist.web.guard import HEADERS, LARGEST_BODY
+from chymist.web.guard import HEADERS
 from chymist.web.pages import ASSETS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -69,7 +69,7 @@ def test_a_route_refuses_strangers(path, method, laboratory):
     for origin in ORIGINS if not reads else ([("sec-fetch-site", "cross-site")],):
         answers.append((403, laboratory(method, target, [*RIGHT[:2], *origin])))
     if not reads:
-        large = b"x" * (LARGEST_BODY + 1)
+        large = b"x" * (largest(target) + 1)
         stated = [*RIGHT, ("content-length", str(len(large)))]
         answers.append((413, laboratory(method, target, stated)))
         if method in ROUTES[path].methods and "start" in str(ROUTES[path].endpoint):

@@ -41,6 +41,12 @@ PIECES = [
         "%252e",
     ),
 ]
+DIRECTED = [
+    f"{stem}{way}{place}"
+    for stem in ("/runs/", "/evidence/", "/static/", "/studies/")
+    for way in ("../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..\\", "../../", "x/../../", "%2f")
+    for place in ("secret", "secret/log.jsonl", "run.json", "secret/quick/formulas.svg")
+]
 OPENING = ("open", "sqlite3.connect", "os.scandir", "os.listdir")
 
 
@@ -89,7 +95,7 @@ def test_two_thousand_addresses_open_nothing_outside(laboratory, opened):
     statuses = []
     pieces = [f"/{piece}" for piece in PIECES] + [f"/runs/{piece}" for piece in PIECES]
     good_ones = known_addresses(laboratory.house)
-    for target in [*pieces, *addresses(2000, known)]:
+    for target in [*pieces, *DIRECTED, *addresses(2000, known)]:
 
         def ask(target=target):
             answer = laboratory("GET", target)

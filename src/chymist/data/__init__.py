@@ -1,6 +1,15 @@
 """Data that studies share, and readers of what a user brings."""
 
 from chymist.data.digits import digits8, digits_parity, one_hot, standardised
+from chymist.data.domains import Domain, box, holed_square, ring, stratified
+from chymist.data.equations import (
+    EQUATIONS,
+    Equation,
+    equation,
+    equation_points,
+    equation_samples,
+)
+from chymist.data.fields import field, spacing
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -41,6 +50,18 @@ from chymist.data.tables import table
 from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
+    "Domain",
+    "EQUATIONS",
+    "Equation",
+    "box",
+    "equation",
+    "equation_points",
+    "equation_samples",
+    "field",
+    "spacing",
+    "holed_square",
+    "ring",
+    "stratified",
     "Letters",
     "english",
     "letters",

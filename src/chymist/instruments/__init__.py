@@ -26,6 +26,7 @@ from chymist.instruments.directions import (
     gradient_alignment,
     training_alignment,
 )
+from chymist.instruments.distance import relative_distance
 from chymist.instruments.drift import relative_drift
 from chymist.instruments.eigenpairs import Eigenpairs, eigenpairs
 from chymist.instruments.filter_error import FilterError, filter_error, training_filter_error
@@ -270,6 +271,7 @@ __all__ = [
     "radial_bands",
     "random_direction",
     "rate_slope",
+    "relative_distance",
     "relative_drift",
     "residual_spectrum",
     "sample_similarity",

@@ -10,11 +10,16 @@ from chymist.models.coordinate import (
     Siren,
     coordinate_network,
     coordinate_start,
+    count_parameters,
     gaussian,
+    gaussian_frequencies,
     gaussian_tangent_start,
     harmonics,
+    matched_width,
     tangent_start,
 )
+from chymist.models.equation_losses import ritz, strong_residual
+from chymist.models.jets import SLOPES, Jet, WithDerivatives, jet
 from chymist.models.losses import (
     dropout_error,
     frozen_residual,
@@ -24,6 +29,14 @@ from chymist.models.losses import (
     sobolev,
 )
 from chymist.models.mlp import MLP, fan_in_start, gaussian_start, normal_start
+from chymist.models.multiscale import (
+    Encoded,
+    MultiScale,
+    MultiScaleInput,
+    geometric_scales,
+    glorot_normal_start,
+    stretched_start,
+)
 from chymist.models.tangent import TangentMLP
 from chymist.models.transformer import Transformer, transformer_start
 from chymist.models.two_layer import (
@@ -52,6 +65,7 @@ __all__ = [
     "antisymmetric_start",
     "coordinate_network",
     "coordinate_start",
+    "count_parameters",
     "dropout_error",
     "frozen_residual",
     "fan_in_start",
@@ -60,6 +74,7 @@ __all__ = [
     "gaussian_start",
     "gaussian_tangent_start",
     "harmonics",
+    "matched_width",
     "multiplicity",
     "normal_start",
     "penalised_error",
@@ -69,4 +84,17 @@ __all__ = [
     "stratified_circle_start",
     "tangent_start",
     "transformer_start",
+    "ritz",
+    "strong_residual",
+    "SLOPES",
+    "Jet",
+    "WithDerivatives",
+    "jet",
+    "Encoded",
+    "MultiScale",
+    "MultiScaleInput",
+    "geometric_scales",
+    "glorot_normal_start",
+    "stretched_start",
+    "gaussian_frequencies",
 ]

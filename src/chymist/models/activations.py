@@ -10,7 +10,9 @@ from torch import Tensor
 
 from chymist.errors import BadParameter
 
-Activation = Literal["tanh", "relu", "gelu", "sigmoid", "sin", "hat", "xtanh", "x2tanh", "erf"]
+Activation = Literal[
+    "tanh", "relu", "gelu", "sigmoid", "sin", "hat", "xtanh", "x2tanh", "erf", "srelu", "phi"
+]
 
 
 def hat(x: Tensor) -> Tensor:
@@ -42,6 +44,32 @@ def x2tanh(x: Tensor) -> Tensor:
     return x * x * torch.tanh(x)
 
 
+def srelu(x: Tensor) -> Tensor:
+    """relu(x) relu(1 - x): a parabola on [0, 1], zero elsewhere; its largest value is 1/4.
+
+    Source: Cai, Xu (2019), arXiv:1910.11710.
+
+    >>> srelu(torch.tensor([-1.0, 0.5, 2.0])).tolist()
+    [0.0, 0.25, 0.0]
+    """
+    return torch.relu(x) * torch.relu(1 - x)
+
+
+def phi(x: Tensor) -> Tensor:
+    """Twice the quadratic B-spline on [0, 3], zero elsewhere; with a continuous slope.
+
+    relu(x)^2 - 3 relu(x-1)^2 + 3 relu(x-2)^2 - relu(x-3)^2, whose largest value is 3/2, computed
+    as relu(3/2 - t)^2 - 3 relu(1/2 - t)^2 with t = |x - 3/2|, in which nothing large cancels.
+    Source: Liu, Cai, Xu (2020), arXiv:2007.11207.
+
+    >>> phi(torch.tensor([-1.0, 1.0, 1.5, 4.0])).tolist()
+    [0.0, 1.0, 1.5, 0.0]
+    """
+    t = torch.abs(x - 1.5)
+    wide, narrow = torch.relu(1.5 - t), torch.relu(0.5 - t)
+    return wide * wide - 3 * (narrow * narrow)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -52,6 +80,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "xtanh": xtanh,
     "x2tanh": x2tanh,
     "erf": torch.erf,
+    "srelu": srelu,
+    "phi": phi,
 }
 
 

@@ -60,7 +60,7 @@ _ALSO = {
 }  # fmt: skip
 _UNARY = (
     "tanh", "relu", "sigmoid", "sin", "cos", "silu", "exp", "erf", "abs",
-    "square", "sqrt",
+    "square", "sqrt", "sign",
 )  # fmt: skip
 _VIEWS = {
     "reshape", "view", "flatten", "unflatten", "transpose", "permute", "chunk", "split", "unbind",

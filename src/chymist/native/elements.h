@@ -45,6 +45,7 @@ static void unary(const At *it) {
     case ABS: EACH(F(fabs)(a[i])); break;
     case SQUARE: EACH(a[i] * a[i]); break;
     case SQRT: EACH(F(sqrt)(a[i])); break;
+    case SIGN: EACH((REAL)((a[i] > 0) - (a[i] < 0))); break;
     case EQUALS: EACH(a[i] == k ? (REAL)1 : (REAL)0); break;
     }
 }
@@ -84,6 +85,7 @@ static void unary_back(const At *it) {
     case ERF: BACK(d[i] * TWO_BY_ROOT_PI * F(exp)(-a[i] * a[i])); break;
     case ABS: BACK(a[i] > 0 ? d[i] : a[i] < 0 ? -d[i] : (REAL)0); break;
     case SQUARE: BACK(2 * a[i] * d[i]); break;
+    case SIGN: BACK((REAL)0 * d[i]); break;
     }
 }
 

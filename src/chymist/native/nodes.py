@@ -15,7 +15,7 @@ OPERATIONS = (
     "cat", "copy",
     "add", "sub", "mul", "divide", "fill",
     "scale", "shift", "tanh", "relu", "sigmoid", "sin", "cos", "gelu", "gelu_tanh", "silu", "exp",
-    "erf", "abs", "square", "sqrt", "equals",
+    "erf", "abs", "square", "sqrt", "sign", "equals",
     "softmax", "layer_norm", "rms_norm",
     "sum_axis", "sum_all", "mean_all", "cross_entropy",
     "convolution", "max_pool", "average_pool",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from sse_starlette import EventSourceResponse
@@ -15,12 +17,14 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from chymist.errors import (
+    BadInput,
     BadParameter,
     CannotWrite,
     ChymistError,
@@ -33,8 +37,9 @@ from chymist.errors import (
 from chymist.lab import runner
 from chymist.lab.chunk import read_seals
 from chymist.lab.plan import chunks_of, read_plan
-from chymist.web import downloads, forms, home, lab_page, study_page
-from chymist.web.guard import BROKEN
+from chymist.study import Study
+from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
+from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
 from chymist.web.pace import Pace
 from chymist.web.pages import ASSETS, Served, asset, render
 from chymist.web.queue import Live, Queue, TooMany
@@ -56,6 +61,9 @@ STATUS: dict[type[Exception], int] = {
     CannotWrite: 507,
     ChymistError: 500,
 }
+
+
+_FORM = re.compile(r"/studies/[a-z0-9-]+/runs")
 
 
 class _Id(StringConvertor):
@@ -95,6 +103,7 @@ def routes() -> list[Route]:
     return [
         Route("/", show_home),
         Route("/studies/{slug:slug}", show_study),
+        Route("/studies/{slug:slug}/compare", compare),
         Route("/studies/{slug:slug}/runs", start, methods=["POST"]),
         Route("/runs", show_lab),
         Route("/runs/{run:id}", show_run),
@@ -107,6 +116,11 @@ def routes() -> list[Route]:
         Route("/evidence/{slug:slug}/{preset:slug}/{figure:slug}.svg", show_picture),
         Route("/static/{file:file}", show_asset),
     ]
+
+
+def largest(path: str) -> int:
+    """Return how many bytes a request to this path may carry: files come with a study's form."""
+    return LARGEST_BODY + (uploads.LARGEST if _FORM.fullmatch(path) else 0)
 
 
 def create(house: House) -> Starlette:
@@ -150,36 +164,72 @@ def show_study(request: Request) -> Response:
     return _page(request, "study.html.j2", **context)
 
 
+def compare(request: Request) -> Response:
+    """Runs of a study side by side."""
+    house, slug = _house(request), request.path_params["slug"]
+    chosen = request.query_params.getlist("run")
+    context = compare_page.context(house.shelf, house.reading, slug, chosen)
+    return _page(request, "compare.html.j2", **context)
+
+
 async def start(request: Request) -> Response:
-    """Plan a run as a form says, and let it wait for its turn."""
+    """Plan a run as a form says, on the reader's file if there is one, and let it wait."""
     house = _house(request)
     slug = request.path_params["slug"]
     study = await run_in_threadpool(house.shelf.study, slug)
-    body = await request.body()
-    form = await run_in_threadpool(forms.filled, study, body)
+    sent, name, content = await _sent(request)
+    form = await run_in_threadpool(forms.filled, study, sent)
     if form.sound:
         house.pace.pass_one()
         house.queue.require_room()
         try:
-            folder = await run_in_threadpool(
-                runner.plan,
-                study,
-                preset=form.preset,
-                lab=house.reading.lab.folder,
-                until_decided=form.until_decided,
-                threads=house.threads,
-                name=house.shelf.name(slug),
-                **form.changed,
-            )
+            run = await _plan(house, study, form, name, content)
+        except BadInput as error:
+            form = replace(form, wrong_file=str(error))
         except BadParameter as error:
-            form = forms.Form(form.preset, form.fields, form.until_decided, str(error))
+            form = replace(form, wrong=str(error))
         else:
-            await house.queue.add(await run_in_threadpool(_planned, house, folder.name))
-            return RedirectResponse(house.to.run(folder.name), status_code=303)
+            await house.queue.add(await run_in_threadpool(_planned, house, run))
+            return RedirectResponse(house.to.run(run), status_code=303)
     context = await run_in_threadpool(
         study_page.context, house.shelf, house.reading, house.to, slug, form.preset, form
     )
     return _page(request, "study.html.j2", status=422, **context)
+
+
+async def _sent(request: Request) -> tuple[list[tuple[str, str]], str, bytes]:
+    """Return the fields of a form, and the name and content of its file, if it has one."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return forms.pairs(await request.body()), "", b""
+    try:
+        async with request.form(max_files=1, max_fields=forms.MOST_FIELDS) as data:
+            items = data.multi_items()
+            fields = [(field, value) for field, value in items if isinstance(value, str)]
+            for _, value in items:
+                if isinstance(value, UploadFile) and value.filename:
+                    return fields, value.filename, await value.read()
+            return fields, "", b""
+    except TooLong:
+        raise
+    except HTTPException:
+        raise forms.no_form() from None
+
+
+async def _plan(house: House, study: Study, form: forms.Form, name: str, content: bytes) -> str:
+    """Plan a run and return its id: here, or where a file cannot harm the server."""
+    order: dict[str, Any] = {
+        "preset": form.preset,
+        "lab": str(house.reading.lab.folder),
+        "until_decided": form.until_decided,
+        "threads": house.threads,
+        "name": house.shelf.name(study.slug),
+    }
+    if not name:
+        plan = partial(runner.plan, study, **{**order, **form.changed})
+        return (await run_in_threadpool(plan)).name
+    accepted = study.input.suffixes if study.input else ()
+    suffix = uploads.ending(name, content, accepted)
+    return await uploads.planned(content, suffix, {**order, "parameters": form.changed})
 
 
 def show_lab(request: Request) -> Response:
@@ -341,7 +391,7 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 def _missing(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    says = {404: "There is no such page.", 405: "That cannot be done here."}
+    says = {404: "There is no such page.", 405: "That cannot be done here.", 413: TOO_LARGE}
     return _trouble(request, status, says.get(status, "That is not possible."))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,11 +48,17 @@ class Form:
     fields: tuple[Field, ...]
     until_decided: bool = False
     wrong: str = ""
+    wrong_file: str = ""
 
     @property
     def sound(self) -> bool:
         """Whether it can be run."""
-        return not self.wrong and not any(field.wrong for field in self.fields)
+        return not (self.wrong or self.wrong_file or self.wrong_fields)
+
+    @property
+    def wrong_fields(self) -> bool:
+        """Whether something is wrong with a single parameter."""
+        return any(field.wrong for field in self.fields)
 
     @property
     def changed(self) -> dict[str, str]:
@@ -75,20 +81,33 @@ def blank(study: Study, preset: str) -> Form:
     return Form(preset, tuple(_field(study.params, schema, name, usual[name]) for name in usual))
 
 
-def filled(study: Study, body: bytes) -> Form:
+def pairs(body: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a sent form.
+
+    Raises:
+        BadParameter: it is none, or too long.
+    """
+    try:
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_FIELDS
+        )
+    except (ValueError, UnicodeDecodeError):
+        raise no_form() from None
+
+
+def no_form() -> BadParameter:
+    """Say that what was sent cannot be read."""
+    return BadParameter("what was sent is no form", "send it from the study's page")
+
+
+def filled(study: Study, sent: Sequence[tuple[str, str]]) -> Form:
     """Read a sent form: each parameter is looked at by itself, then all of them together.
 
     Raises:
-        BadParameter: it names what the study does not have, or is no form.
+        BadParameter: it names what the study does not have, or one thing twice.
     """
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_FIELDS
-        )
-        given = dict(pairs)
-    except (ValueError, UnicodeDecodeError):
-        raise BadParameter("what was sent is no form", "send it from the study's page") from None
-    if len(given) < len(pairs):
+    given = dict(sent)
+    if len(given) < len(sent):
         raise BadParameter("the form gives a parameter twice", "send it from the study's page")
     if "preset" not in given:
         raise BadParameter("the form names no preset", "send it from the study's page")

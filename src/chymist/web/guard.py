@@ -15,10 +15,12 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("chymist.web")
+TOO_LARGE = "That is larger than what this server takes."
 BROKEN = "Something is wrong in chymist itself; the terminal of the server shows what."
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 READING = ("GET", "HEAD")
@@ -39,8 +41,11 @@ HEADERS = {
 }
 
 
-class TooLong(Exception):
+class TooLong(HTTPException):
     """A body is larger than this server takes."""
+
+    def __init__(self) -> None:
+        super().__init__(413, TOO_LARGE)
 
 
 class Guard:
@@ -92,8 +97,6 @@ class Guard:
 
         try:
             await self.app(scope, self._bounded(scope, receive), guarded)
-        except TooLong:
-            await _answer(send, scope, 413, "That is larger than what this server takes.")
         except Exception as error:  # a bug: its trace is for the terminal, not for the page
             log.error("%s %s", scope["method"], scope["path"], exc_info=error)
             if not begun:
@@ -121,7 +124,7 @@ class Guard:
         if not declared.isascii() or not declared.isdigit():
             return 400, "That request states no length."
         if int(declared) > self.largest(scope["path"]):
-            return 413, "That is larger than what this server takes."
+            return 413, TOO_LARGE
         return 0, ""
 
     def _offered(self, scope: Scope) -> bool:

@@ -308,18 +308,22 @@ class Queue:
             self._changed.notify_all()
 
 
-async def _started(threads: int) -> asyncio.subprocess.Process:
+def surroundings(threads: int) -> dict[str, str]:
+    """Return the environment of a process that computes with so many threads."""
     # The pools of threads are sized when libraries are loaded, so before torch is.
-    here = {
+    return {
         **os.environ,
         **dict.fromkeys(POOLS, str(threads)),
         "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p),
     }
+
+
+async def _started(threads: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "chymist.web.computing"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env=here,
+        env=surroundings(threads),
         start_new_session=True,  # Ctrl-C is for the server, which tells its processes
     )
 

@@ -20,7 +20,7 @@ from chymist import catalogue
 from chymist.errors import UsageError
 from chymist.lab import Lab
 from chymist.report import evidence
-from chymist.web.app import House, create
+from chymist.web.app import House, create, largest
 from chymist.web.guard import Guard
 from chymist.web.queue import Queue
 from chymist.web.reading import Reading
@@ -76,7 +76,7 @@ def serve(
 
 def guarded(house: House, token: str, port: int) -> ASGIApp:
     """Return the application with its guard."""
-    return Guard(create(house), token, f"chymist-{port}")
+    return Guard(create(house), token, f"chymist-{port}", largest)
 
 
 class Server(uvicorn.Server):
