@@ -141,6 +141,7 @@ def test_a_watched_training_is_listed_shown_and_no_run_of_a_study(tmp_path):
         assert evil not in shown.text and "<style>" not in shown.text
         assert kept.id not in asker("GET", "/studies/condensation").text
         assert "your run" not in asker("GET", "/").text
+        assert kept.id not in asker("GET", "/studies/condensation/compare").text
         for what in ("early", "run.zip"):
             answer = asker("GET", f"/runs/{kept.id}/{what}")
             assert answer.status == 422 and "watched training" in answer.text

@@ -59,7 +59,7 @@ def context(shelf: Shelf, reading: Reading, slug: str, chosen: Sequence[str]) ->
     study = shelf.study(slug)
     if len(chosen) > MOST:
         raise UsageError(f"{len(chosen)} runs cannot be compared", f"choose at most {MOST}")
-    known = [r for r in reading.listing(study=slug, limit=OFFERED) if _finished(r)]
+    known = [r for r in reading.listing(study=slug, kind="study", limit=OFFERED) if _finished(r)]
     named = list(dict.fromkeys(chosen)) or [line.id for line in known[:FIRST]]
     runs = [reading.open(run) for run in named]
     for run in runs:
