@@ -20,7 +20,7 @@ def given_arrays(
 ) -> dict[str, ndarray[Any, Any]]:
     """Return the arrays of an archive by name, or those of some `names` that it has.
 
-    `save` says how to write such an archive. Objects are not unpickled.
+    `save` says how to write such an archive. An array of objects is refused: reading one runs code.
 
     Raises:
         BadInput: there is no such file, it has or unpacks to more than `largest` bytes, or it is

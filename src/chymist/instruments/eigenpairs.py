@@ -28,6 +28,9 @@ _ORDER: dict[str, Order] = {
 
 MISSED = 0.02
 """Chance that an eigenvalue which occurs twice is taken for one that occurs once."""
+EARLY = 3
+"""Vectors beyond k before a search from drawn ones may end: from fewer, an estimate of error can
+belong to another eigenvalue, to which the start happened to be nearer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +116,11 @@ def eigenpairs(
     key = key or Key("instruments", "eigenpairs", 0, "start")
     search = Basis(operator, key, block if start is None else start.shape[1], start)
     before = operator.counts
+    least = k if start is not None else min(k + EARLY, operator.size)
     found = _Found.nothing(operator.lanes, k)
     while True:
         search.grow()
-        if search.width >= k:
+        if search.width >= least:
             now = search.best(k, order, tolerance)
             found = found.updated(now, search)
             done = search.whole or bool(found.done.all())
