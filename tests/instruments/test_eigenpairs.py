@@ -173,3 +173,13 @@ def test_dense_returns_the_matrix_and_counts_a_product_a_column():
     operator = from_matrix(a)
     torch.testing.assert_close(dense(operator), a, rtol=0, atol=1e-15)
     assert operator.products == 70
+
+
+def test_a_start_near_another_eigenvector_misleads_no_small_search():
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        x = torch.randn(50, 4, generator=draw, dtype=torch.float64)
+        found = eigenpairs(from_matrix(x.T @ x), 1, tolerance=0.01)
+        torch.testing.assert_close(
+            found.values[0, 0], torch.linalg.eigvalsh(x.T @ x)[-1], rtol=0.01, atol=0
+        )
