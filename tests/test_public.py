@@ -17,7 +17,7 @@ def test_public_names_are_sorted_and_exist():
         chymist.nothing  # noqa: B018
 
 
-HEAVY = ("torch", "pandas", "altair", "xarray", "scipy")
+HEAVY = ("torch", "pandas", "altair", "xarray", "scipy", "starlette", "uvicorn")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["runs"], ["list", "--json"]])

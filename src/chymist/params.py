@@ -7,6 +7,7 @@ treated as an axis. Bounds given to `Field` hold for every value of a lane or an
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union, get_args
 
 import xarray as xr
@@ -133,6 +134,7 @@ class ExactParams(Params):
     seeds: int = Field(1, ge=1, le=1, description="nothing is drawn, so nothing is repeated")
 
 
+@cache
 def describe_range(cls: type[Params], name: str) -> str:
     """Say in words which values a parameter takes, for help and errors.
 

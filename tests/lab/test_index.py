@@ -16,7 +16,7 @@ from run_folders import copied, manifest_of, reseal
 
 import chymist
 from chymist.cli import execute
-from chymist.lab import Lab
+from chymist.lab import Lab, runner
 from chymist.lab.lab import new_id
 from chymist.lab.listed import COLUMNS
 from chymist.lab.verify import verify
@@ -290,7 +290,7 @@ for number in range(count):
 READER = """
 import sys, time
 from pathlib import Path
-from chymist.lab import Lab
+from chymist.lab import Lab, runner
 slowest, seen, stop = 0.0, set(), Path(sys.argv[2])
 while True:
     last = stop.exists()
@@ -419,3 +419,12 @@ def test_runs_filters_sorts_and_pages(five, capsys):
 )
 def test_what_runs_cannot_do_is_one_line(lab, refused, words, line):
     assert line in refused("runs", *words)
+
+
+def test_runs_are_counted_and_the_newest_of_each_study_found(lab, tiny):
+    first, second = chymist.run(tiny), chymist.run(tiny)
+    runner.plan(chymist.find(str(tiny)), lab=lab, name=str(tiny))
+    index = Lab(lab).index
+    assert (index.count(), index.count(verdict="supported"), index.count(study="none")) == (3, 2, 0)
+    newest = index.newest()
+    assert {slug: line.id for slug, line in newest.items()} == {"tiny": max(first.id, second.id)}

@@ -61,6 +61,14 @@ def test_a_bad_parameter_is_named_beside_its_field(page, served):
     assert told.startswith("centre cannot be 'eleven': allowed: number from -10 to 10")
 
 
+def test_a_bad_file_is_named_beside_its_field(page, served):
+    page.goto(f"{served.base}/studies/tiny")
+    file = {"name": "mine.csv", "mimeType": "text/csv", "buffer": b"x,y\n1,one\n"}
+    page.get_by_label("Your own file").set_input_files(file)
+    page.get_by_role("button", name="Run it").click()
+    page.locator("#h-file .wrong", has_text="row 2: 'one' is not a number").wait_for()
+
+
 def test_a_run_is_followed_reloaded_and_stopped(page, served):
     page.goto(f"{served.base}/studies/pair")
     page.get_by_text("4 parameters").click()

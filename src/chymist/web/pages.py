@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +22,9 @@ ASSETS = {
     "live.js": ("chymist.web", "static/live.js", "text/javascript"),
 }
 """What pages load: package, place in it, type. Nothing else is served from the package."""
+
+
+KEPT_TEXTS = 5000
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def render(template: str, to: Served | Static, **context: Any) -> str:
     return _environment().get_template(template).render(to=to, **context)
 
 
+@cache
 def asset(name: str) -> bytes:
     """Return what a page loads, by its name in `ASSETS`."""
     package, place, _ = ASSETS[name]
@@ -107,6 +111,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {**page.filters(), "anchor": anchor, "about": about}
+    # The texts of studies are few and shown again and again; typesetting them takes most of a page.
+    for name in ("page", "line", "plain"):
+        environment.filters[name] = lru_cache(KEPT_TEXTS)(environment.filters[name])
     return environment
 
 

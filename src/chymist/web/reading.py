@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from chymist.lab.layout import LOG, MANIFEST, PLAN
 from chymist.lab.listed import ID, Listed
 from chymist.lab.seal import is_plain_folder, read_json, read_plain
 from chymist.report import evidence
+from chymist.study import Study
 
 FRESH = 1.0
 """Seconds for which what was found in the lab's folder is not looked for again."""
@@ -28,6 +29,7 @@ class Reading:
         self.lab, self.folder = lab, folder
         self._lock = threading.Lock()
         self._evidence: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._found: dict[tuple[str, str], tuple[Mapping[str, Any], dict[str, Any]]] = {}
 
     def place(self, run: str) -> Path:
         """Return the folder of a run by its whole id; what is no id touches no file.
@@ -76,6 +78,21 @@ class Reading:
             return known[1]
         except (OSError, UsageError):
             return {}
+
+    def found(
+        self,
+        study: Study,
+        preset: str,
+        gather: Callable[[Study, str, Mapping[str, Any]], dict[str, Any]],
+    ) -> dict[str, Any] | None:
+        """Return what `gather` makes of the evidence of a preset, made once for each evidence."""
+        record = self.presets(study.slug).get(preset)
+        if record is None:
+            return None
+        known = self._found.get((study.slug, preset))
+        if known is None or known[0] is not record:
+            known = self._found[study.slug, preset] = (record, gather(study, preset, record))
+        return known[1]
 
     def picture(self, slug: str, preset: str, figure: str) -> Path | None:
         """Return a figure of the evidence, if the evidence lists it."""

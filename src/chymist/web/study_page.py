@@ -39,7 +39,6 @@ def context(
     chosen = form or blank(study, preset or "quick")
     # Without a preset in the address, evidence of any is better than none.
     shown = chosen.preset if chosen.preset in presets or preset else next(iter(presets), "")
-    found = _found(study, shown, presets[shown]) if shown in presets else None
     cells = _cells(study)
     return {
         "study": study,
@@ -51,7 +50,7 @@ def context(
         "presets": list(study.presets),
         "with_evidence": list(presets),
         "cost": study.cost.get(chosen.preset),
-        "found": found,
+        "found": reading.found(study, shown, _found),
         "cover": cells.get(study.cover or next(iter(cells), "")),
         "runs": reading.listing(study=slug, kind="study", limit=LISTED) if to.live else [],
         "total": reading.count(study=slug) if to.live else 0,
