@@ -114,6 +114,17 @@ def test_your_own_values_are_fitted_and_held_out(table, columns):
     assert (len(x), len(tested)) == (90, 30)
 
 
+def test_the_control_is_smooth_on_your_points(table):
+    given = data.field(table(1))
+    bench = Bench(STUDY.slug, "fit", (0, 1), input=given)
+    x, y, tested, truth, _ = multiscale_fits._points(cell(target="smooth"), bench)
+    np.testing.assert_allclose(y, np.sin(np.pi * x[:, 0]))
+    np.testing.assert_allclose(truth, np.sin(np.pi * tested[:, 0]))
+    own = multiscale_fits._points(cell(), bench)
+    np.testing.assert_array_equal(own[0], x)
+    assert abs(own[1] - y).max() > 0.5
+
+
 @pytest.mark.parametrize(
     ("given", "line"),
     [

@@ -112,11 +112,11 @@ border, where $c \geq 0$; of $\int (\Delta u - cu + f)^2$ plus the same, otherwi
     references=references("liu2020multiscale", "cai2019multiscale", "li2023subspace",
                           "wang2021eigenvector", "weinan2018deep", "tancik2020fourier"),
     presets={"quick": {}, "paper": {
-        "seeds": 10, "mu": 50.0, "parts": "150-150-150", "layers": "900-900-900", "points": 2500,
+        "seeds": 6, "mu": 50.0, "parts": "150-150-150", "layers": "900-900-900", "points": 2500,
         "lr": 1e-3, "steps": 5000, "decay": 20.0, "wave": 20.0, "waves": 17, "reach_steps": 2000,
         "reach_lr": 1e-3, "equations": "poisson-line+poisson-chirps+poisson-ring+poisson-holes+"
         "boltzmann-line+boltzmann-square+helmholtz-line"}},
-    cost={"quick": 60, "paper": 200_000},
+    cost={"quick": 60, "paper": 250_000},
     answers=("inputs", "solvers", "activation", "remedy"), cover="scales-errors",
     input=Input("values at points of a line or a plane: a table of one or two coordinates and a "
                 "value", (".csv", ".npz"), data.field),
