@@ -1,6 +1,7 @@
 """Data that studies share, and readers of what a user brings."""
 
 from chymist.data.digits import digits8, digits_parity, one_hot, standardised
+from chymist.data.given_network import network_weights
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -37,7 +38,7 @@ from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
-from chymist.data.tables import table
+from chymist.data.tables import one_target, table
 from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
@@ -68,8 +69,10 @@ __all__ = [
     "karate_club",
     "load_image",
     "named_graph",
+    "network_weights",
     "one_hot",
     "one_hot_tokens",
+    "one_target",
     "picture",
     "picture_or_sound",
     "pictures",
