@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from chymist import data
 from chymist.atlas.dynamics import condensation as study
-from chymist.atlas.dynamics import dropout, staircase
+from chymist.atlas.dynamics import dropout, own_weights, staircase
 from chymist.bench import Bench
 from chymist.errors import BadParameter
 
@@ -21,7 +22,7 @@ def run(name, **change):
     return data
 
 
-@pytest.mark.parametrize("name", ["turning-five", "stairs", "sizes", "regularised"])
+@pytest.mark.parametrize("name", ["turning-five", "stairs", "sizes", "regularised", "own-weights"])
 def test_every_statistic_keeps_the_seeds(name):
     data = run(name)
     for claim in study.STUDY.experiment(name).claims:
@@ -89,3 +90,48 @@ def test_masks_keep_their_share_and_follow_their_targets():
 def test_parameters_out_of_range_are_refused(change):
     with pytest.raises(BadParameter):
         study.CondensationParams.parse(change)
+
+
+def own(given=None, notes=None, **change):
+    p = study.CondensationParams.parse({**SMALL, **change}).cells()[0]
+    note = (lambda text: None) if notes is None else notes.append
+    return own_weights.condensed_layers(
+        p, Bench(study.STUDY.slug, "own-weights", (0, 1, 2), input=given, note=note)
+    )
+
+
+def weights(tmp_path, **layers):
+    path = tmp_path / "net.npz"
+    np.savez(path, **{f"{name}.weight": rows for name, rows in layers.items()})
+    return data.network_weights(path)
+
+
+def test_the_network_of_small_weights_has_condensed_and_random_layers_have_not():
+    assert float(own_weights.share_of_random(own()).max()) < 0.2
+    chance = own(own_random=True)
+    assert float(own_weights.share_of_random(chance).min()) > 0.8
+    assert (chance.directions.sel(of="layer") != 0).all()
+
+
+def test_your_layers_are_counted_and_their_groups_written(tmp_path):
+    key = np.random.default_rng(1)
+    three = np.repeat(np.eye(6)[:3], [5, 4, 3], axis=0) * key.uniform(1, 2, size=(12, 1))
+    three[-1] *= 1e-3
+    given = weights(tmp_path, narrow=three, wide=key.normal(size=(60, 40)))
+    given.attrs["notes"] = "of the 9 neurons of a 5 are taken"
+    notes = []
+    found = own(given, notes)
+    assert notes == ["net: of the 9 neurons of a 5 are taken"]
+    assert found.directions.sel(of="layer", layer="narrow").values.tolist() == [3] * 3
+    assert found.directions.sel(of="layer", layer="wide").values.tolist() == [60] * 3
+    assert found.counting.sel(layer="narrow").values.tolist() == [11] * 3
+    share = own_weights.share_of_random(found)
+    assert float(share.sel(layer="narrow").max()) < 0.5
+    np.testing.assert_array_equal(share.sel(layer="wide"), 1)
+    header, *rows = "".join(own_weights.groups_table(None, found, None)).splitlines()
+    assert header == "layer,neuron,group,amplitude"
+    groups = [row.split(",")[2] for row in rows[:12]]
+    assert groups == ["0"] * 5 + ["1"] * 4 + ["2"] * 2 + ["-1"]
+    assert len(rows) == 72
+    for figure in study.STUDY.experiment("own-weights").figures:
+        figure.draw(found, found)

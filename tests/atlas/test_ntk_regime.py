@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from chymist import data
 from chymist.atlas.overparameterisation import catapult, layers, laziness, widths
 from chymist.atlas.overparameterisation import ntk_regime as study
 from chymist.bench import Bench
@@ -128,7 +129,7 @@ def write(path, rows, header="a,b,y"):
 
 
 def test_a_table_is_brought_to_unit_mean_square(tmp_path):
-    found = widths.table(write(tmp_path / "t.csv", [f"{i},{i * i},{5 - i}" for i in range(9)]))
+    found = data.one_target(write(tmp_path / "t.csv", [f"{i},{i * i},{5 - i}" for i in range(9)]))
     assert float((found.x**2).mean()) == pytest.approx(1)
     assert float((found.y**2).mean()) == pytest.approx(1)
     assert found.y.dims == ("sample",)
@@ -144,12 +145,12 @@ def test_a_table_is_brought_to_unit_mean_square(tmp_path):
 ])  # fmt: skip
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, rows, header, says):
     with pytest.raises(BadInput, match=says):
-        widths.table(write(tmp_path / "t.csv", rows, header))
+        data.one_target(write(tmp_path / "t.csv", rows, header))
 
 
 def test_a_table_is_what_networks_learn(tmp_path):
     rows = [f"{np.sin(i):.6f},{np.cos(2 * i):.6f},{np.sin(3 * i):.6f}" for i in range(12)]
-    given = widths.table(write(tmp_path / "t.csv", rows))
+    given = data.one_target(write(tmp_path / "t.csv", rows))
     run = widths.grow(
         cell(width=(16, 32), steps=16), Bench("ntk-regime", NAMES["grow"], (0, 1), given)
     )

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from chymist import data
 from chymist.atlas.dynamics import escape, well
 from chymist.atlas.dynamics import sgd_escape as study
 from chymist.bench import Bench
-from chymist.errors import BadParameter
+from chymist.errors import BadInput, BadParameter
 
 SMALL = {"runs": 400, "threshold_runs": 20, "samples": 16, "width": 6, "gd_steps": 400,
          "restart_steps": 60, "orders": 3, "growth_orders": 64, "settle_steps": 50,
@@ -55,7 +56,7 @@ def test_what_is_stable_does_not_leave_in_one_dimension():
 def test_restarts_begin_where_gradient_descent_ended():
     p = study.EscapeParams.parse(SMALL).cells()[0]
     bench = Bench("s", "restart", (0, 1))
-    x, y = escape._digits(p)
+    x, y = escape._problem(p, bench)
     start = escape._minima(p, bench, p.lr0)
     loss = (0.5 * (start.predict(x) - y) ** 2).mean(("sample", "feature"))
     first = run("settling").loss.isel(step=0)
@@ -108,3 +109,31 @@ def test_batches_without_epochs_give_the_mean_loss_of_the_linear_theory():
 def test_parameters_out_of_range_are_refused(change):
     with pytest.raises(BadParameter):
         study.EscapeParams.parse(change)
+
+
+def given(tmp_path, rows):
+    key = np.random.default_rng(3)
+    x = key.normal(size=(rows, 3))
+    lines = [f"{a:.5f},{b:.5f},{c:.5f},{np.sign(a * b):.0f}" for a, b, c in x]
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(["a,b,c,y", *lines]) + "\n")
+    return data.one_target(path)
+
+
+def test_restarts_take_your_table(tmp_path):
+    table, notes = given(tmp_path, 12), []
+    p = study.EscapeParams.parse({**SMALL, "batch": (1, 12), "gd_steps": 16}).cells()[0]
+    bench = Bench(study.STUDY.slug, "restart", (0, 1), input=table, note=notes.append)
+    found = escape.restart(p, bench)
+    assert found.sizes["batch"] == 2
+    # A batch of all rows has no noise, and so no bound.
+    assert (found.in_nonuniformity.sel(batch=12) == 0).all()
+    assert [n for n in notes if n.startswith("minima leave")]
+    other = escape.restart(p, Bench(study.STUDY.slug, "restart", (0, 1)))
+    assert abs(other.sharpness - found.sharpness).min() > 1e-6
+
+
+def test_a_batch_larger_than_your_table_is_refused(tmp_path):
+    p = study.EscapeParams.parse({**SMALL, "batch": (1, 13)}).cells()[0]
+    with pytest.raises(BadInput, match="a batch of 13 cannot be drawn from 12 rows"):
+        escape.restart(p, Bench("s", "restart", (0,), input=given(tmp_path, 12)))

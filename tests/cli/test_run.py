@@ -274,3 +274,11 @@ def test_a_file_of_several_studies_or_none_is_asked_about(
     Path("my.csv").write_text(text)
     assert refused("run", "my.csv").startswith(says)
     assert not asked_for
+
+
+def test_the_commands_offered_can_be_typed_whatever_the_file_is_called(
+    tmp_path, monkeypatch, refused, asked_for
+):
+    monkeypatch.chdir(tmp_path)
+    Path("my data.csv").write_text("1,2\n2,3\n3,1\n")
+    assert "chymist run ricci-flow --data 'my data.csv')" in refused("run", "my data.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,7 +151,9 @@ def _readers(takers: Sequence[Entry], path: Path) -> list[Entry]:
     able = [taker for taker in takers if _reads(taker.slug, path)]
     if len(able) == 1:
         return able
-    lines = " or ".join(f"chymist run {t.slug} --data {path}" for t in able or takers)
+    lines = " or ".join(
+        f"chymist run {t.slug} --data {shlex.quote(str(path))}" for t in able or takers
+    )
     if able:
         raise UsageError(f"several studies can read {path}", f"choose: {lines}")
     raise BadInput(f"no study can read {path}", f"to see why: {lines}")

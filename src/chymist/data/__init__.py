@@ -10,6 +10,7 @@ from chymist.data.equations import (
     equation_samples,
 )
 from chymist.data.fields import field, spacing
+from chymist.data.given_network import network_weights
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -46,7 +47,7 @@ from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
-from chymist.data.tables import table
+from chymist.data.tables import one_target, table
 from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
@@ -89,8 +90,10 @@ __all__ = [
     "karate_club",
     "load_image",
     "named_graph",
+    "network_weights",
     "one_hot",
     "one_hot_tokens",
+    "one_target",
     "picture",
     "picture_or_sound",
     "pictures",

@@ -18,6 +18,8 @@ from chymist.errors import BadInput
 
 FEWEST, MOST = 4, 20_000
 """Rows of a table."""
+SMALL = 256
+"""Rows of a table whose kernel is kept for every network."""
 LARGEST = 256 * 2**20
 """Most bytes of a file that is read."""
 SAVE = "write it by numpy.savez(path, x=..., y=...)"
@@ -52,6 +54,36 @@ def table(path: Path | str) -> xr.Dataset:
     data["x"].attrs = {"long_name": f"features of {path.name}", "units": "1"}
     data["y"].attrs = {"long_name": f"targets of {path.name}", "units": "1"}
     return data
+
+
+def one_target(path: Path | str) -> xr.Dataset:
+    """Read a small table of features and one target, and bring both to unit mean square.
+
+    Features are centred and divided by one number, so that a row's mean square is 1 on average; the
+    target is centred and divided by its root mean square. A kernel has a row and a column for each
+    of its rows, of which there are 256 at most.
+
+    Raises:
+        BadInput: see `table`; more than 256 rows, more than one target, constant features, or two
+            rows with the same features, whose kernel cannot be told apart.
+    """
+    path = Path(path)
+    found = table(path)
+    name, rows = path.name, found.sizes["sample"]
+    if rows > SMALL:
+        raise BadInput(f"{name} has {rows} rows", f"allowed: at most {SMALL}; take fewer")
+    if found.sizes["output"] > 1:
+        raise BadInput(f"{name} has {found.sizes['output']} targets", "give one column y")
+    x, y = (v - v.mean("sample") for v in (found.x, found.y.isel(output=0)))
+    size = float(np.sqrt((x**2).mean()))
+    if not size > 1e-12 * float(abs(found.x).max()):
+        raise BadInput(f"{name}: all features are constant", "give features that vary")
+    x, y = x / size, y / np.sqrt((y**2).mean())
+    if len(np.unique(x.values, axis=0)) < rows:
+        raise BadInput(f"{name} has two rows with the same features",
+                       "give each once, with its mean target")  # fmt: skip
+    x.attrs, y.attrs = found.x.attrs, found.y.attrs
+    return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
 
 
 def _text(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:

@@ -10,14 +10,16 @@ from typing import Literal
 
 import numpy as np
 
+from chymist import data
 from chymist.atlas.dynamics import condensation_figures as draw
 from chymist.atlas.dynamics.dropout import DROPOUT
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
+from chymist.atlas.dynamics.own_weights import OWN
 from chymist.atlas.dynamics.staircase import SIZES, STAIRS
 from chymist.bibliography import references
 from chymist.claims import Claim, Published, above, between
 from chymist.params import Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Study
+from chymist.study import Control, Experiment, Figure, Input, Study
 
 Smooth = Literal["tanh", "xtanh", "x2tanh", "sin"]
 
@@ -39,6 +41,7 @@ class CondensationParams(Params):
     size_steps: int = Field(30_000, ge=1, le=10**8, description="updates there")
     keep: float = Field(0.5, gt=0, le=1, description="probability that dropout keeps a neuron")
     dropout_steps: int = Field(20_000, ge=40, le=10**8, description="updates with dropout")
+    own_random: bool = Field(False, description="take random layers for those of a network")
     shown: int = Field(20, ge=4, le=200, description="of these steps, about so many recorded")
 
 
@@ -99,7 +102,7 @@ FIVE = orientation(5, "five", Control(
 STUDY = Study(
     slug="condensation", family="dynamics", title="Neurons condense on a few directions",
     question="Into how many directions do the neurons of a network fall, and when?",
-    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES, DROPOUT),
+    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES, DROPOUT, OWN),
     theory=r"""
 Let $f(x) = \sum_j a_j \sigma(w_j \cdot (x, 1))$ and $\sigma(z) = k z^p + \ldots$ While $f$ is small
 beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,
@@ -126,4 +129,6 @@ $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
     answers=("features", "activation", "initialisation", "implicit-bias", "batch-size",
              "generalisation"),
     cover="features",
+    input=Input("weights of a network: an NPZ archive of arrays that are called as in PyTorch's "
+                "state_dict", (".npz",), data.network_weights),
 )  # fmt: skip

@@ -118,3 +118,37 @@ def dropout(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
         np.log10(run.test_error), title="log10 of the test error", category="arm",
     )  # fmt: skip
     return alt.hconcat(left, right)
+
+
+LAYERS = 6
+"""Layers that are drawn, the first of a deep network."""
+
+
+def similarity(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Cosines between neurons, a panel a layer."""
+    charts = []
+    for layer in run.layer.values.tolist()[:LAYERS]:
+        one = run.cosine.sel(layer=layer)
+        rows = figures.table(cosine=one.dropna("row", how="all").dropna("column", how="all"))
+        scale = alt.Scale(scheme="redblue", domain=[-1, 1], reverse=True)
+        charts.append(
+            alt.Chart(alt.Data(values=rows))
+            .mark_rect()
+            .encode(
+                x=alt.X("column:O", title="neuron", axis=alt.Axis(labels=False, ticks=False)),
+                y=alt.Y("row:O", title="neuron", axis=alt.Axis(labels=False, ticks=False)),
+                color=alt.Color("cosine:Q", title="cosine", scale=scale),
+            )
+            .properties(title=layer, width=150, height=150)
+        )
+    return alt.concat(*charts, columns=3)
+
+
+def layers(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Directions by layer, of the network's and of random ones."""
+    charts = [
+        figures.statistic(run.directions.sel(layer=layer), category="of", title="directions")
+        .properties(title=layer)
+        for layer in run.layer.values.tolist()[:LAYERS]
+    ]  # fmt: skip
+    return alt.concat(*charts, columns=2)

@@ -9,11 +9,12 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from chymist import data
 from chymist.atlas.dynamics.escape import DIAGRAM, GROW, RESTART, SETTLE
 from chymist.atlas.dynamics.well import THRESHOLD, WELL
 from chymist.bibliography import references
 from chymist.params import Field, Lane, Params
-from chymist.study import Study
+from chymist.study import Input, Study
 
 
 class EscapeParams(Params):
@@ -94,4 +95,7 @@ more dimensions the second moment obeys a linear map, whose largest eigenvalue d
         "diagram_batch": (1, 4, 16, 500)}},
     cost={"quick": 40, "paper": 20_000},
     answers=("batch-size", "step-size", "implicit-bias", "stability"), cover="restarts",
+    input=Input("a table of features and one target, to whose minima restarts are asked: CSV with "
+                "a header, or NPZ with arrays x and y; 4 to 256 rows", (".csv", ".npz"),
+                data.one_target),
 )  # fmt: skip

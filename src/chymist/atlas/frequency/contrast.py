@@ -62,7 +62,9 @@ def one_by_one(p: Any, bench: Bench) -> xr.Dataset:
                 record={instruments.sine_error(u, modes.tolist()): every()},
             ).data  # fmt: skip
             parts.append(run.error.expand_dims(solver=[name]))
-    error = xr.concat(parts, "solver", join="exact").transpose("solver", "seed", "mode", "step")
+    # Where sweeps are alone nothing is known of networks.
+    error = xr.concat(parts, "solver", join="exact").reindex(solver=[*SWEEPS, *LOSSES])
+    error = error.transpose("solver", "seed", "mode", "step")
     time = instruments.time_to(error, DONE)
     time.attrs["long_name"] = "first sweep or update with error below 0.1"
     error.attrs = {"long_name": "relative error of the sine mode", "units": "1"}

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from chymist import references, stats
+from chymist import data, references, stats
 from chymist.atlas.overparameterisation import catapult, layers, laziness, widths
 from chymist.atlas.overparameterisation import ntk_figures as draw
 from chymist.claims import Claim, above, below, between
@@ -285,5 +285,5 @@ $\alpha = m^{-1/2}$.
     cost={"quick": 90, "paper": 9_000},
     answers=("width", "features", "activation", "step-size"), cover="exponents",
     input=Input("a table: columns of features, the last or y the target; 4 to 256 rows",
-                (".csv", ".npz"), widths.table),
+                (".csv", ".npz"), data.one_target),
 )  # fmt: skip

@@ -19,7 +19,6 @@ import xarray as xr
 from chymist import data, instruments, models
 from chymist.bench import Bench, samples
 from chymist.ensemble import Ensemble, log_spaced
-from chymist.errors import BadInput
 from chymist.instruments import relative_drift, training_outputs
 from chymist.keys import Key
 from chymist.solvers import GradientDescent
@@ -32,8 +31,6 @@ DUALS = {
     "erf": dual_activations.erf,
     "tanh": dual_activations.tanh,
 }
-MOST = 256
-"""Rows of a user's table: a kernel is kept for every network."""
 KERNELS = ("at the start", "infinite width")
 
 
@@ -180,31 +177,3 @@ def frozen(p: Any, run: xr.Dataset) -> xr.Dataset:
     ).assign_coords(step=run.step, sample=run.sample)  # fmt: skip
     loss = 0.5 * ((output - run.target) ** 2).mean("sample")
     return xr.Dataset({"kernel": limits, "output": output, "loss": loss})
-
-
-def table(path: Any) -> xr.Dataset:
-    """Read a table of features and one target, and bring both to unit mean square.
-
-    Features are centred and divided by one number, so that a row's mean square is 1 on average, as
-    on the sphere; the target is centred and divided by its root mean square.
-
-    Raises:
-        BadInput: see `data.table`; more than 256 rows, more than one target, constant features, or
-            two rows with the same features, whose kernel cannot be told apart.
-    """
-    found = data.table(path)
-    name, rows = path.name, found.sizes["sample"]
-    if rows > MOST:
-        raise BadInput(f"{name} has {rows} rows", f"allowed: at most {MOST}; take fewer")
-    if found.sizes["output"] > 1:
-        raise BadInput(f"{name} has {found.sizes['output']} targets", "give one column y")
-    x, y = (v - v.mean("sample") for v in (found.x, found.y.isel(output=0)))
-    size = float(np.sqrt((x**2).mean()))
-    if not size > 1e-12 * float(abs(found.x).max()):
-        raise BadInput(f"{name}: all features are constant", "give features that vary")
-    x, y = x / size, y / np.sqrt((y**2).mean())
-    if len(np.unique(x.values, axis=0)) < rows:
-        raise BadInput(f"{name} has two rows with the same features",
-                       "give each once, with its mean target")  # fmt: skip
-    x.attrs, y.attrs = found.x.attrs, found.y.attrs
-    return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
