@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from chymist.errors import CannotMeasure, UsageError
 from chymist.instruments.objective import Loss
 
-_HOOKS = tuple(n for n in vars(nn.Module()) if n.endswith(("_hooks", "_hooks_with_kwargs")))
+HOOKS = tuple(n for n in vars(nn.Module()) if n.endswith(("_hooks", "_hooks_with_kwargs")))
+"""Names under which a module keeps hooks."""
 
 
 @dataclass
@@ -82,8 +83,10 @@ def patient(
     return Patient(still(model), loss, x, y, optimizer, step, memory if memory is not None else {})
 
 
-def arguments(loss: Callable[..., Any]) -> int:
+def arguments(loss: Callable[..., Any], *, none: bool = False) -> int:
     """Return how many arguments a loss takes: 2 (output, target) or 1 (output).
+
+    With `none` a closure that takes 0 is allowed too.
 
     Raises:
         UsageError: the loss is not callable, or takes neither.
@@ -100,7 +103,7 @@ def arguments(loss: Callable[..., Any]) -> int:
         return 2
     positional = [p for p in kinds if p.kind in placed]
     needed = [p for p in positional if p.default is p.empty]
-    if len(needed) in (1, 2):
+    if len(needed) in (1, 2) or (none and not positional):
         return len(needed)
     raise UsageError(
         f"the loss takes {len(needed)} arguments", "loss(output, target), or loss(output)"
@@ -126,7 +129,7 @@ def still(model: nn.Module) -> nn.Module:
         if tensor.grad is not None:
             shared[id(tensor.grad)] = tensor.grad
     for module in source.modules():
-        for name in _HOOKS:
+        for name in HOOKS:
             shared[id(vars(module)[name])] = OrderedDict()
     try:
         made: nn.Module = copy.deepcopy(source, shared)

@@ -1,7 +1,10 @@
 """What the doctor measures, one concept a file. The order is that in which they are measured."""
 
 from chymist.doctor.quantities.attention import ATTENTION
+from chymist.doctor.quantities.curvature import CURVATURE
+from chymist.doctor.quantities.gradients import GRADIENTS
 from chymist.doctor.quantities.stability import STABILITY
+from chymist.doctor.quantities.updates import UPDATES
 from chymist.doctor.quantity import Quantity
 
-QUANTITIES: tuple[Quantity, ...] = (ATTENTION, STABILITY)
+QUANTITIES: tuple[Quantity, ...] = (ATTENTION, STABILITY, GRADIENTS, UPDATES, CURVATURE)
