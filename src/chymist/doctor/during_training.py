@@ -20,20 +20,14 @@ from chymist.doctor.examination import examine, reason
 from chymist.doctor.finding import Finding
 from chymist.doctor.loop import Loop
 from chymist.doctor.losses import Losses
-from chymist.doctor.moment import (
-    Closed,
-    bare,
-    lent,
-    of_loop,
-    placed,
-    unseen,
-    without_global_hooks,
-)
+from chymist.doctor.moment import unseen
 from chymist.doctor.non_finite import located, sound
 from chymist.doctor.patient import Patient, arguments
+from chymist.doctor.patient import bare as inner
 from chymist.doctor.quantities import QUANTITIES
 from chymist.doctor.quantity import Quantity
 from chymist.doctor.schedule import Schedule
+from chymist.doctor.watched import Watched
 from chymist.errors import BadParameter, UsageError
 
 CLOSING = 1.0
@@ -65,21 +59,20 @@ class Watch:
         self.steps = 0
         self.closing = 0.0
         self._model, self._loss, self._optimizer, self._every = model, loss, optimizer, every
-        self._source: nn.Module = getattr(model, "_orig_mod", model)
+        self._source: nn.Module = inner(model)
         self._takes = 2 if loss is None else arguments(loss, none=True)
         self._tasks = {f"{q.name}:{when}": (q, when) for q in quantities for when in _times(q)}
         prices = {t: q.price for t, (q, _) in self._tasks.items()}
         once = frozenset(t for t, (_, when) in self._tasks.items() if when == "before")
         self.schedule = Schedule(prices, budget, once=once)
         self._loop = Loop(model, loss, self._takes)
-        self._memory: dict[str, Any] = {}
+        self._watched = Watched(self._source, loss, self._takes, optimizer, self._loop)
         self._losses = Losses(self.chart)
         self._due: list[str] = sorted(self._tasks) if every else []
         self._calls = self._misses = 0
         self._off = self._met = self._diverged = False
         self._ended: float | None = None
         self._hooks: list[Any] = []
-        self._birth: Birth | None = None
         self._ends: list[Tensor] = []
         self._fruitless: dict[str, int] = {}
 
@@ -89,12 +82,12 @@ class Watch:
         with self._harmless(), self.schedule.spending():
             self.chart.facts["optimizer"] = facts.optimizer(self._optimizer)
             own = {n: p for n, p in self._source.named_parameters() if p.requires_grad}
-            self._memory["parameters"] = own
+            self._watched.memory["parameters"] = own
             # What is not finite in the end spreads to all gradients before it.
             every = list(own.values())
             self._ends = [min(part, key=Tensor.numel) for part in (every[:4], every[-4:]) if part]
-            self._birth = Birth.of(self._source, own, self._optimizer, self.chart)
-            self._memory["birth"] = self._birth
+            self._watched.birth = Birth.of(self._source, own, self._optimizer, self.chart)
+            self._watched.memory["birth"] = self._watched.birth
             if self._takes:
                 self._loop.open()
             self._hooks = [
@@ -114,7 +107,7 @@ class Watch:
                 self._close(start + CLOSING)
         self.closing = time.perf_counter() - start
         self._tell()
-        self._memory, self._birth = {}, None
+        self._watched.memory, self._watched.birth = {}, None
 
     @property
     def checkup(self) -> Checkup:
@@ -144,11 +137,11 @@ class Watch:
             self._meet()
             self._losses.note(self.steps, self._loop.last)
             self._check_finite()
-            if self._fresh:
+            if self._watched.known:
                 self._measure(self._due_when("before", "during"))
             if self._due_when("across"):
-                own: Mapping[str, Tensor] = self._memory["parameters"]
-                self._memory["before"] = {n: p.detach().clone() for n, p in own.items()}
+                own: Mapping[str, Tensor] = self._watched.memory["parameters"]
+                self._watched.memory["before"] = {n: p.detach().clone() for n, p in own.items()}
 
     def _after(self, optimizer: Any, args: Any, words: Any) -> None:
         if self._off or self._loop.deaf:
@@ -159,7 +152,7 @@ class Watch:
                 self._meet()
                 self._measure(self._due_when("before", "during"))
             self._measure(self._due_when("across"))
-            self._memory.pop("before", None)
+            self._watched.memory.pop("before", None)
             self.steps += 1
             self._calls = self._loop.calls
             self._due = self._plan()
@@ -169,11 +162,6 @@ class Watch:
                 self.steps, self.schedule.credit
             )
         self.schedule.stepped()
-
-    @property
-    def _fresh(self) -> bool:
-        """Whether there is a batch, or none is needed."""
-        return not self._takes or self._loop.last is not None
 
     def _plan(self) -> list[str]:
         if self._every is not None:
@@ -193,11 +181,11 @@ class Watch:
                 start = time.perf_counter()
                 with ExitStack() as once:
                     if when == "before":
-                        one = once.enter_context(self._born())
+                        one = once.enter_context(self._watched.born())
                     elif quantity.needs == "parameters":
-                        one = self._bare()
+                        one = self._watched.alone(self.steps)
                     else:
-                        now = now or held.enter_context(self._patient())
+                        now = now or held.enter_context(self._watched.now(self.steps))
                         one = now
                     if one is None or (quantity.needs == "loss" and one.loss is unseen):
                         continue
@@ -214,64 +202,6 @@ class Watch:
     def _entered(self) -> int:
         return sum(map(len, self.chart.readings.values()))
 
-    @contextmanager
-    def _patient(self) -> Iterator[Patient]:
-        """The training as it stands: a still copy, or for a closure the user's own, made bare."""
-        with self._unheard():
-            call = self._loop.seen or self._loop.last
-            if call is None:
-                with bare(self._source, self._optimizer):
-                    yield self._closed(self._optimizer, self.steps, self._memory)
-            else:
-                yield of_loop(
-                    self._source, self._loss, self._takes, call, self._optimizer, self.steps,
-                    self._memory,
-                )  # fmt: skip
-
-    @contextmanager
-    def _born(self) -> Iterator[Patient | None]:
-        """The training as it was at its start; None if that was not kept, or is not known yet."""
-        kept = self._birth
-        with self._unheard():
-            if kept is None:
-                yield None
-            elif not self._takes:
-                with bare(self._source, self._optimizer), lent(self._source, kept.parameters):
-                    yield self._closed(kept.optimizer, 0, kept.memory)
-            elif kept.probe is None:
-                yield None
-            else:
-                one = of_loop(
-                    self._source, self._loss, self._takes, kept.probe,
-                    kept.optimizer, 0,
-                    kept.memory,
-                )  # fmt: skip
-                placed(one.model, kept.parameters)
-                yield one
-
-    def _closed(
-        self, optimizer: torch.optim.Optimizer | None, step: int, memory: dict[str, Any]
-    ) -> Patient:
-        like = next(self._source.parameters())
-        nothing = torch.zeros(1, dtype=like.dtype, device=like.device)
-        model = Closed(self._source, self._loss or unseen)
-        return Patient(model, lambda out, _: out, nothing, nothing, optimizer, step, memory)
-
-    def _bare(self) -> Patient:
-        nothing = torch.zeros(1)
-        return Patient(
-            self._source, unseen, nothing, nothing, self._optimizer, self.steps, self._memory
-        )
-
-    @contextmanager
-    def _unheard(self) -> Iterator[None]:
-        deaf, self._loop.deaf = self._loop.deaf, True
-        try:
-            with without_global_hooks():
-                yield
-        finally:
-            self._loop.deaf = deaf
-
     def _meet(self) -> None:
         """Note facts when the first batch and its target are seen; give up a target that is not."""
         call = self._loop.last
@@ -279,13 +209,13 @@ class Watch:
             return
         known = call is None or self._takes == 1 or isinstance(call.target, Tensor)
         if known or not self._misses:
-            with self._patient() as one:
+            with self._watched.now(self.steps) as one:
                 self.chart.facts |= facts.gather(one)
                 self.chart.facts["loss"] = getattr(
                     self._loss, "__name__", type(self._loss).__name__
                 )
-            if self._birth is not None:
-                self._birth.meet(call)
+            if self._watched.birth is not None:
+                self._watched.birth.meet(call)
         self._met = known
         self._misses += not known
         if self._misses == TRIES:
@@ -310,16 +240,16 @@ class Watch:
             return
         self._diverged = True
         self.chart.facts["non_finite"] = {"step": self.steps, "kind": "gradient", "layer": ""}
-        with self._patient() as one:
+        with self._watched.now(self.steps) as one:
             kind, name = located(
-                one, self._memory["parameters"], pass_through=self._loop.last is not None
+                one, self._watched.parameters, pass_through=self._loop.last is not None
             )
         self.chart.facts["non_finite"] |= {"kind": kind, "layer": name}
 
     def _close(self, until: float) -> None:
         """Measure what has not been measured lately, the cheapest first, as time allows."""
         self._losses.close(self.steps)
-        if not self._fresh or self._every is not None:
+        if not self._watched.known or self._every is not None:
             return
         left = sorted(self.schedule.prices, key=self.schedule.expected)
         for task in left:

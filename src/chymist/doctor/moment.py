@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from chymist.doctor.loop import Call
-from chymist.doctor.patient import HOOKS, Patient, still
+from chymist.doctor.patient import Patient, still
+from chymist.doctor.stillness import in_one_precision
 from chymist.errors import CannotMeasure
 
 
@@ -66,18 +65,25 @@ def of_loop(
     Raises:
         CannotMeasure: the model cannot be copied, or was called with no tensor.
     """
-    made, dtype = widened(still(model))
+    made = in_one_precision(still(model))
+    like = next((p for p in made.parameters() if p.is_floating_point()), None)
+    dtype = None if like is None else like.dtype
     x, again, samples = inputs_of(call, dtype)
     made.forward = functools.partial(again, made.forward)
-    function, y = goal(loss, takes, call, samples, next(iter(made.parameters())).device)
-    return Patient(made, function, x, _cast(y, dtype), optimizer, step, memory)
+    function, y = goal(loss, takes, call, samples)
+    first = next(t for t in (x if isinstance(x, tuple) else (x,)))
+    return Patient(
+        made, function, x, _cast(y.to(first.device), dtype), optimizer, step, memory,
+        {id(p): n for n, p in model.named_parameters()}, model.training,
+        None if function is unseen else call.target,
+    )  # fmt: skip
 
 
 def goal(
-    loss: Callable[..., Any] | None, takes: int, call: Call, samples: int, device: torch.device
+    loss: Callable[..., Any] | None, takes: int, call: Call, samples: int
 ) -> tuple[Callable[[Any, Tensor], Any], Tensor]:
     """Return the loss as a function of the model's output and of targets with a row a sample."""
-    nothing = torch.zeros(samples, device=device)
+    nothing = torch.zeros(samples)
     if takes == 1 and loss is not None:
         alone = loss
         return lambda out, _: alone(out), nothing
@@ -144,28 +150,6 @@ def shaped(out: Any, shape: torch.Size) -> Tensor:
     )
 
 
-def widened(model: nn.Module) -> tuple[nn.Module, torch.dtype | None]:
-    """Give a copy of a model's modules tensors of one precision, and return it; None: it had one.
-
-    Half precision becomes single. Tensors of the right precision stay shared.
-    """
-    state = [*model.parameters(), *model.buffers()]
-    kinds = {t.dtype for t in state if t.is_floating_point()}
-    if len(kinds) < 2 and not kinds & {torch.float16, torch.bfloat16}:
-        return model, None
-    wide = torch.float64 if torch.float64 in kinds else torch.float32
-    made: dict[int, nn.Parameter] = {}
-    for module in model.modules():
-        for name, p in module._parameters.items():
-            if p is not None and p.dtype != wide:
-                made.setdefault(id(p), nn.Parameter(p.detach().to(wide), p.requires_grad))
-                module._parameters[name] = made[id(p)]
-        for name, b in module._buffers.items():
-            if b is not None:
-                module._buffers[name] = _cast(b, wide)
-    return model, wide
-
-
 def placed(model: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Put other values in the place of a copied model's parameters, tied ones together.
 
@@ -177,95 +161,6 @@ def placed(model: nn.Module, values: Mapping[str, Tensor]) -> None:
         for name, p in module._parameters.items():
             if p is not None and id(p) in made:
                 module._parameters[name] = made[id(p)]
-
-
-@contextmanager
-def lent(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put other values in the place of a user's parameters, and the user's back in the end."""
-    kept = [(m._parameters, dict(m._parameters)) for m in model.modules()]
-    try:
-        placed(model, values)
-        yield
-    finally:
-        for own, parameters in kept:
-            own.update(parameters)
-
-
-@contextmanager
-def without_global_hooks() -> Iterator[None]:
-    """Keep what the user registered for all modules from seeing the doctor's calls."""
-    home = vars(torch.nn.modules.module)
-    every = [n for n, v in home.items() if n.startswith("_global_") and isinstance(v, dict)]
-    kept = {n: home[n] for n in every}
-    home.update({n: OrderedDict() for n in every})
-    try:
-        yield
-    finally:
-        home.update(kept)
-
-
-class Closed(nn.Module):
-    """A loss without arguments as the output of the user's own modules, at any parameters.
-
-    It has the model's modules, under their names and not copied, since that is where the closure
-    looks: while it is called, `torch.func.functional_call` puts other tensors in their places, and
-    takes them away again. The random numbers that it draws are the same at every call.
-    """
-
-    def __init__(self, model: nn.Module, closure: Callable[[], Any]) -> None:
-        super().__init__()
-        for own in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
-            vars(self)[own] = vars(model)[own]
-        vars(self)["_closure"] = closure
-        vars(self)["_drawn"] = torch.get_rng_state()
-        self.training = False
-
-    def forward(self, _: Tensor) -> Any:
-        """Evaluate the closure."""
-        with torch.random.fork_rng():
-            torch.set_rng_state(vars(self)["_drawn"])
-            return vars(self)["_closure"]()
-
-
-@contextmanager
-def bare(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Take hooks, gradients and training mode away from a user's model, and give them back.
-
-    Batch normalisation in training mode goes by the batch's own statistics, and keeps none.
-    """
-    modules = list(model.modules())
-    hooks = [(vars(m), n, vars(m)[n]) for m in modules for n in HOOKS]
-    modes = [m.training for m in modules]
-    held = [*model.parameters(), *(p for g in optimizer.param_groups for p in g["params"])]
-    grads = [(p, p.grad) for p in {id(p): p for p in held}.values()]
-    values = [(b, b.clone()) for b in model.buffers()]
-    statistics = [
-        (m._buffers, dict(m._buffers)) for m in modules
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training
-    ]  # fmt: skip
-    try:
-        for own, _ in statistics:
-            own.update(dict.fromkeys(own))
-        for home, name, _ in hooks:
-            home[name] = OrderedDict()
-        for module in modules:
-            module.training = False
-        for p, _ in grads:
-            p.grad = None
-        yield
-    finally:
-        for p, grad in grads:
-            p.grad = grad
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
-        for home, name, hook in hooks:
-            home[name] = hook
-        for own, buffers in statistics:
-            own.update(buffers)
-        with torch.no_grad():
-            for buffer, value in values:
-                if not torch.equal(buffer, value):
-                    buffer.copy_(value)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

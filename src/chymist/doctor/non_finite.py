@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ def sound(given: Iterable[Any]) -> bool:
 
 
 def located(
-    patient: Patient, parameters: dict[str, Tensor], *, pass_through: bool = True
+    patient: Patient, parameters: Mapping[str, Tensor], *, pass_through: bool = True
 ) -> tuple[str, str]:
     """Return (kind, name) of what is not finite first, in the order of a training step.
 
