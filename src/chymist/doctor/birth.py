@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils._pytree import tree_map
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.loop import Call
+from chymist.doctor.patient import Patient
 
 LARGEST = 50_000_000
 """Parameters of which a copy is kept."""
@@ -24,13 +26,15 @@ _HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 class Birth:
     """Parameters, optimizer and first batch of a training's start.
 
-    `probe` is the first batch with its target, once it was met. `memory` is the quantities' own.
+    `probe` is the first batch with its target, once it was met. `memory` is the quantities' own;
+    `patient` makes the patient of the start.
     """
 
     parameters: Mapping[str, Tensor]
     optimizer: torch.optim.Optimizer | None
     probe: Call | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    patient: Callable[[], AbstractContextManager[Patient | None]] | None = None
 
     @classmethod
     def of(

@@ -30,7 +30,7 @@ from chymist.doctor.schedule import Schedule
 from chymist.doctor.watched import Watched
 from chymist.errors import BadParameter, UsageError
 
-CLOSING = 1.0
+CLOSING = 2.0
 """Seconds that the last examination may take, when the training is over."""
 TRIES = 3
 """Steps at which the loss is looked for before it is given up."""
@@ -88,6 +88,8 @@ class Watch:
             self._ends = [min(part, key=Tensor.numel) for part in (every[:4], every[-4:]) if part]
             self._watched.birth = Birth.of(self._source, own, self._optimizer, self.chart)
             self._watched.memory["birth"] = self._watched.birth
+            if self._watched.birth is not None:
+                self._watched.birth.patient = self._watched.born
             if self._takes:
                 self._loop.open()
             self._hooks = [
@@ -99,7 +101,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        """Examine once more, for a second at most, and leave nothing behind."""
+        """Examine once more, for two seconds at most, and leave nothing behind."""
         self._leave()
         start = time.perf_counter()
         if not self._off and (kind is None or issubclass(kind, Exception)):
@@ -258,7 +260,7 @@ class Watch:
                 continue
             if task not in self.schedule.prices:
                 continue
-            cost = self.schedule.expected(task)
+            cost = self.schedule.expected(task, 1.0)
             if not math.isfinite(cost) or time.perf_counter() + cost > until:
                 continue
             self._measure([task])
@@ -307,7 +309,7 @@ def watch(
     be read at any time.
 
     Measuring takes at most `budget` of the training's wall time, both measured; after it, one last
-    examination takes at most a second more (an examination that has begun is not cut short). With
+    examination takes at most two seconds more (a measurement that has begun is not cut short). With
     `every`, all `quantities` are measured every so many steps instead, whatever it costs.
 
     Nothing of the user's is changed: parameters, buffers, gradients, the optimizer's state,

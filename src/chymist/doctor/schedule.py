@@ -98,12 +98,12 @@ class Schedule:
         finally:
             self.spent += self.clock() - start
 
-    def expected(self, task: str) -> float:
-        """Return what a measurement is expected to cost, in seconds."""
+    def expected(self, task: str, caution: float = CAUTION) -> float:
+        """Return what a measurement is expected to cost, in seconds; a guess is held for low."""
         known = self._costs.get(task)
         if known:
             return median(known)
-        return CAUTION * self.prices[task] * self.step_time
+        return caution * self.prices[task] * self.step_time
 
     def measured(self, task: str, seconds: float, step: int) -> None:
         """Note the cost of a measurement, which `spending` has counted."""
