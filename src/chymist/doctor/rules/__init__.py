@@ -1,7 +1,34 @@
 """The doctor's rules, one diagnosis a file."""
 
 from chymist.doctor.rule import Rule
+from chymist.doctor.rules.batch_norm import BATCH_NORM
+from chymist.doctor.rules.data_scale import INPUT_SCALE, TARGET_SCALE
+from chymist.doctor.rules.depth import (
+    EXPLODING_GRADIENT,
+    EXPLODING_SIGNAL,
+    RESIDUAL_GROWTH,
+    VANISHING_GRADIENT,
+)
 from chymist.doctor.rules.frozen_softmax import FROZEN_SOFTMAX
+from chymist.doctor.rules.high_frequency import HIGH_FREQUENCY
+from chymist.doctor.rules.idle_units import DEAD_UNITS, SATURATED_UNITS
+from chymist.doctor.rules.initial_scale import LARGE_INIT, SMALL_INIT
+from chymist.doctor.rules.loss_at_init import LOSS_AT_INIT
+from chymist.doctor.rules.no_gradient import NO_GRADIENT
+from chymist.doctor.rules.non_finite import NON_FINITE
+from chymist.doctor.rules.not_optimised import NOT_OPTIMISED
+from chymist.doctor.rules.rank_collapse import RANK_COLLAPSE
+from chymist.doctor.rules.shape_mismatch import SHAPE_MISMATCH
+from chymist.doctor.rules.small_step import SMALL_STEP
+from chymist.doctor.rules.softmax_twice import SOFTMAX_TWICE
 from chymist.doctor.rules.step_size import STEP_SIZE
+from chymist.doctor.rules.symmetric_neurons import SYMMETRIC_NEURONS
+from chymist.doctor.rules.weight_decay import WEIGHT_DECAY
 
-RULES: tuple[Rule, ...] = (FROZEN_SOFTMAX, STEP_SIZE)
+RULES: tuple[Rule, ...] = (
+    NON_FINITE, SHAPE_MISMATCH, SOFTMAX_TWICE, BATCH_NORM, NOT_OPTIMISED, SYMMETRIC_NEURONS,
+    INPUT_SCALE, TARGET_SCALE, SMALL_INIT, LARGE_INIT, FROZEN_SOFTMAX, RESIDUAL_GROWTH,
+    EXPLODING_SIGNAL, EXPLODING_GRADIENT, VANISHING_GRADIENT, DEAD_UNITS, SATURATED_UNITS,
+    NO_GRADIENT, LOSS_AT_INIT, STEP_SIZE, WEIGHT_DECAY, RANK_COLLAPSE, HIGH_FREQUENCY, SMALL_STEP,
+)  # fmt: skip
+"""Causes before what follows from them."""
