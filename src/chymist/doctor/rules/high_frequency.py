@@ -66,5 +66,5 @@ HIGH_FREQUENCY = Rule(
         "wave_largest",
     ),
     judge,
-    explains=("small-step",),
+    explains=("small-step", "slow-descent", "unlearnt-frequency"),
 )

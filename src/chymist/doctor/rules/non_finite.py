@@ -57,5 +57,12 @@ NON_FINITE = Rule(
     "inputs, targets, parameters or a loss that are not finite before training",
     ("not_finite", "loss", "gradient_rms", "trial_start", "trial_peak", "trial_end"),
     judge,
-    explains=("step-size", "no-gradient", "loss-at-init", "input-scale", "exploding-signal"),
+    explains=(
+        "divergence",
+        "step-size",
+        "no-gradient",
+        "loss-at-init",
+        "input-scale",
+        "exploding-signal",
+    ),
 )

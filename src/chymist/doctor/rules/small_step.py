@@ -62,4 +62,5 @@ SMALL_STEP = Rule(
     "a step size so small that nothing is learnt in reasonable time",
     ("sharpness", "parameter_rms"),
     judge,
+    explains=("slow-descent",),
 )
