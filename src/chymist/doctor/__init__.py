@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from chymist.doctor.checkup import Checkup
@@ -9,14 +10,15 @@ from chymist.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from chymist.doctor.before_training import preflight
+    from chymist.doctor.during_training import Watch, watch
 
-__all__ = ["Checkup", "Finding", "preflight"]
+# What measures needs torch; a checkup that was kept is read and judged without it.
+_HOME = {"Watch": "during_training", "preflight": "before_training", "watch": "during_training"}
+
+__all__ = ["Checkup", "Finding", "Watch", "preflight", "watch"]
 
 
 def __getattr__(name: str) -> Any:
-    # What measures needs torch; a checkup that was kept is read and judged without it.
-    if name == "preflight":
-        from chymist.doctor.before_training import preflight
-
-        return preflight
+    if name in _HOME:
+        return getattr(importlib.import_module(f"chymist.doctor.{_HOME[name]}"), name)
     raise AttributeError(f"module 'chymist.doctor' has no attribute {name!r}")

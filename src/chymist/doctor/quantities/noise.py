@@ -1,0 +1,105 @@
+"""How noisy the gradient of a batch is: numerator and denominator of the noise scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from chymist.doctor.patient import Patient
+from chymist.doctor.quantities.updates import norms_of
+from chymist.doctor.quantity import Quantity, Values
+from chymist.errors import CannotMeasure
+from chymist.instruments import PerSample, objective, sampler
+from chymist.instruments.sample_parts import Held
+
+SAME = 1e-3
+"""Relative difference up to which the user's gradient is the samples' mean."""
+GROUPS = 4
+"""Parts of a batch whose gradients are held against each other where samples' own are not had."""
+
+
+def measure(patient: Patient) -> Values:
+    """Enter `noise_trace` and `noise_squared_gradient`, both unbiased, to be averaged over steps.
+
+    As `instruments.noise_scale` has them, from the samples' own gradients; of a model that hands on
+    no row for each sample from those of quarters of the batch, whose loss must then be a mean over
+    samples.
+    """
+    n = patient.samples
+    if n < 2 * GROUPS:
+        return {}
+    try:
+        slopes = _samples(patient)
+    except CannotMeasure:
+        trace, squared = _by_groups(patient, n)
+        return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
+    # The jackknife's errors cost as much again; those of the average over steps are what counts.
+    mean = _own_square(patient, slopes)
+    if mean is None:
+        mean = float(slopes.mean().double().square().sum())
+    trace = n / (n - 1) * (float(slopes.squares().double().mean()) - mean)
+    return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": mean - trace / n}}
+
+
+def _own_square(patient: Patient, slopes: PerSample) -> float | None:
+    """Return the squared norm of the user's own gradient, where that is the samples' mean.
+
+    Whether it is so is seen at the biases, whose samples' gradients are held: clipping, several
+    batches or dropout would change these too. None if it is not, or there are none.
+    """
+    own: dict[str, Tensor] = patient.memory["parameters"]
+    names: tuple[str, ...] = patient.memory["sampler"].names
+    grads = [own[n].grad for n in names]
+    biases = [
+        (part, own[n].grad) for part, n in zip(slopes.parts, slopes.structured, strict=False)
+        if isinstance(part, Held)
+    ]  # fmt: skip
+    known = [g.detach() for g in grads if g is not None]
+    if not biases or len(known) < len(grads):
+        return None
+    for part, grad in biases:
+        mean = (part.total()[0] / slopes.samples).to(known[0].dtype)
+        off = (mean - grad.detach().flatten()).norm()  # type: ignore[union-attr]
+        if not bool(off <= SAME * mean.norm()):
+            return None
+    return sum(v * v for v in norms_of(known))
+
+
+def _samples(patient: Patient) -> PerSample:
+    """Return the samples' gradients; a model and a loss are checked at their first measurement."""
+    if patient.given is None:
+        raise CannotMeasure("the model computes its own loss")
+    known = patient.memory.get("sampler")
+    if known is None or known.model is not patient.model:
+        names = patient.used
+        known = sampler(patient.model, patient.loss, patient.data, only=names)
+        patient.memory["sampler"] = known
+    return replace(known, loss=patient.loss)(patient.data)
+
+
+def _by_groups(patient: Patient, n: int) -> tuple[float, float]:
+    """Return both from the gradients of parts: tr Sigma = b sum_k |g_k - g|^2 / (groups - 1)."""
+    size = n // GROUPS
+    slopes = []
+    for first in range(0, GROUPS * size, size):
+        part = slice(first, first + size)
+        x = _rows(patient.x, part)
+        made = objective(patient.model, patient.loss, (x, patient.y[part]), only=patient.used)
+        slopes.append(made.gradient[0].double())
+    every = torch.stack(slopes)
+    mean = every.mean(0)
+    trace = float(size * (every - mean).square().sum() / (GROUPS - 1))
+    return trace, float(mean.square().sum()) - trace / (GROUPS * size)
+
+
+def _rows(x: object, part: slice) -> object:
+    if isinstance(x, Tensor):
+        return x[part]
+    if isinstance(x, dict):
+        return {n: t[part] for n, t in x.items()}
+    return tuple(t[part] for t in x)  # type: ignore[attr-defined]
+
+
+NOISE = Quantity("noise", measure, price=6, moments=("during",))
