@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,6 +31,9 @@ from chymist.doctor.quantity import Quantity
 from chymist.doctor.schedule import Schedule
 from chymist.doctor.watched import Watched
 from chymist.errors import BadParameter, UsageError
+from chymist.lab import Lab
+from chymist.lab.watched import Watched as Kept
+from chymist.lab.watched import check_name
 
 CLOSING = 2.0
 """Seconds that the last examination may take, when the training is over."""
@@ -61,8 +66,11 @@ class Watch:
         budget: float,
         every: int | None,
         quantities: Sequence[Quantity],
+        keep: tuple[Lab | str | Path | None, str] | None = None,
     ) -> None:
         self.chart = Chart()
+        self.run: Kept | None = None
+        self._keep = keep
         self.steps = 0
         self.closing = 0.0
         self._model, self._loss, self._optimizer, self._every = model, loss, optimizer, every
@@ -120,6 +128,16 @@ class Watch:
         self.closing = time.perf_counter() - start
         self._tell()
         self._watched.memory, self._watched.birth = {}, None
+        self._keep_checkup()
+
+    def _keep_checkup(self) -> None:
+        """Keep the checkup in the lab that was named; a lab that refuses ends no training."""
+        if self._keep is None:
+            return
+        try:
+            self.run = self.checkup.keep(*self._keep)
+        except Exception as error:
+            warnings.warn(f"the checkup was not kept: {reason(error)}", stacklevel=3)
 
     @property
     def checkup(self) -> Checkup:
@@ -347,6 +365,8 @@ def watch(
     *,
     every: int | None = None,
     quantities: Sequence[Quantity] | None = None,
+    lab: Lab | str | Path | None = None,
+    name: str = "",
 ) -> Watch:
     """Watch a training in any loop: `with chymist.watch(model, loss, optimizer) as w:`.
 
@@ -361,6 +381,10 @@ def watch(
     examination takes at most two seconds more (a measurement that has begun is not cut short). With
     `every`, all `quantities` are measured every so many steps instead, whatever it costs.
 
+    With a `name` or a `lab` the checkup is kept when the training ends, however it ends: as the run
+    `w.run` in that lab (else $CHYMIST_LAB, else ./chymist-lab), for `chymist findings NAME`. If the
+    lab refuses, a warning says so.
+
     Nothing of the user's is changed: parameters, buffers, gradients, the optimizer's state,
     modes and generators are those of the same training without. What the doctor cannot measure is
     listed in `w.chart.off` with the reason, and training goes on. Memory: a copy of the parameters
@@ -369,7 +393,8 @@ def watch(
     three times a gradient's, and some thirty vectors of the parameters' size.
 
     Raises:
-        UsageError: the loss is no function of two, one or no arguments; no optimizer of PyTorch's.
+        UsageError: the loss is no function of two, one or no arguments; no optimizer of PyTorch's;
+            a name that a training cannot have.
         BadParameter: the budget is not between 0 and 1, or `every` no positive number.
     """
     if not isinstance(model, nn.Module):
@@ -382,9 +407,12 @@ def watch(
         raise BadParameter(f"budget is {budget}", "a share of the wall time, above 0 and at most 1")
     if every is not None and every < 1:
         raise BadParameter(f"every is {every}", "a number of steps, 1 or more")
-    return Watch(
-        model, loss, optimizer, budget, every, QUANTITIES if quantities is None else quantities
-    )
+    keep = None
+    if name or lab is not None:
+        keep = lab, name or "training"
+        check_name(keep[1])
+    chosen = QUANTITIES if quantities is None else quantities
+    return Watch(model, loss, optimizer, budget, every, chosen, keep)
 
 
 def _times(quantity: Quantity) -> Iterator[str]:
