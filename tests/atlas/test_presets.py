@@ -22,6 +22,7 @@ FEW = {
     "ntk-regime": {"steps": 16, "student_steps": 2, "thrown_steps": 2},
     "sgd-escape": {"gd_steps": 16, "restart_steps": 4, "growth_steps": 6, "settle_steps": 4,
                    "diagram_steps": 4},
+    "transformer-initialisation": {"steps": 8, "equal_steps": 3},
 }  # fmt: skip
 CASES = [
     (slug, preset, experiment.name, arm)
