@@ -111,7 +111,7 @@ CASES = (
         held_out=True,
     ),
     Case("gpt-unit-embeddings", partial(speak, adam(3e-3), unit), level=2.9),
-    Case("gpt-momentum", partial(speak, sgd(0.1, momentum=0.9), unit), level=2.9),
+    Case("gpt-momentum", partial(speak, sgd(0.1, momentum=0.9), unit), level=2.9, held_out=True),
     Case("recall", partial(remember, adam(2e-3), one_head), level=1.4, steps=180),
     # Faults.
     Case(
@@ -120,7 +120,6 @@ CASES = (
         ("frozen-softmax",),
         "recall",
         steps=180,
-        held_out=True,
     ),
     Case(
         "recall-forgotten-sqrt-fused",
