@@ -2,8 +2,8 @@
 
 Run: python examples/nanogpt_like.py [--fault forgotten-sqrt | step] [--steps 400]
 
-The text is Python's own help. `forgotten-sqrt` leaves out attention's division by sqrt(d), and `step`
-takes steps three times as large as the largest that trains. What chymist needs is marked.
+The text is Python's own help. `forgotten-sqrt` leaves out attention's division by sqrt(d), and
+`step` takes steps three times as large as the largest that trains. What chymist needs is marked.
 """
 
 from __future__ import annotations
