@@ -5,37 +5,61 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from chymist.doctor.patient import Patient, tensors
 
 ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax")
+NORMS = (
+    nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.LocalResponseNorm,
+)  # fmt: skip
+"""Modules that set the scale of what goes on, whatever it was."""
 
 
 def gather(patient: Patient) -> dict[str, Any]:
     """Return the facts of a patient as JSON values.
 
     `optimizer`: rule, lr (largest of the groups), momentum, betas, eps, weight_decay. `data`:
-    samples, and classes if targets are indices. `layers`: of each module with a weight of its own,
-    its type and the weight's shape. `parameters`: how many, and how many are trained.
+    samples, shapes, and classes if targets are indices. `layers`: of each module with a weight of
+    its own, its type and the weight's shape. `parameters`: how many, and how many are trained.
+    `normed`: whether a module normalises. `batch_norm`: names of batch norms that take their
+    statistics from the batch. `frozen`: parameters that need no gradient; `left_out`: trained ones
+    that the optimizer does not have; `strangers`: how many the optimizer has that the model lacks.
     """
-    model, y = patient.model, patient.y
-    first = next(iter(tensors(patient.x)), None)
+    model = patient.model
     facts: dict[str, Any] = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "layers": {
-            name: {"type": type(module).__name__, "shape": list(module.weight.shape)}
-            for name, module in model.named_modules()
-            if isinstance(getattr(module, "weight", None), torch.Tensor)
-        },
-        "data": {"samples": len(first) if first is not None and first.ndim else 0},
+        "layers": _layers(model),
+        "normed": any(_normalises(m) for m in model.modules()),
+        "batch_norm": [
+            name for name, m in model.named_modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is None
+        ],
+        "frozen": [n for n, p in model.named_parameters() if not p.requires_grad],
+        "data": data(patient),
         "loss": getattr(patient.loss, "__name__", type(patient.loss).__name__),
-    }
-    if not y.is_floating_point():
-        facts["data"]["classes"] = int(y.max()) + 1 if y.numel() else 0
+    }  # fmt: skip
     if patient.optimizer is not None:
         facts["optimizer"] = optimizer(patient.optimizer)
+        facts |= _trained(patient, patient.optimizer)
     return facts
+
+
+def data(patient: Patient) -> dict[str, Any]:
+    """Return how many samples there are, the shapes of inputs and targets, and of how many classes.
+
+    `classes` is there if the targets are indices: one more than the largest.
+    """
+    first, y = next(iter(tensors(patient.x)), None), patient.given
+    found: dict[str, Any] = {"samples": len(first) if first is not None and first.ndim else 0}
+    if first is not None:
+        found |= {"input": list(first.shape), "input_dtype": str(first.dtype).split(".")[-1]}
+    if isinstance(y, Tensor):
+        found |= {"target": list(y.shape), "target_dtype": str(y.dtype).split(".")[-1]}
+        if not y.is_floating_point() and not y.is_complex() and y.dtype != torch.bool:
+            found["classes"] = int(y.max()) + 1 if y.numel() else 0
+    return found
 
 
 def optimizer(made: torch.optim.Optimizer) -> dict[str, Any]:
@@ -47,10 +71,35 @@ def optimizer(made: torch.optim.Optimizer) -> dict[str, Any]:
     group = max(made.param_groups, key=lambda g: float(g.get("lr", 0.0)))
     found: dict[str, Any] = {"rule": type(made).__name__, "groups": len(made.param_groups)}
     for name in ("lr", "momentum", "weight_decay", "eps", "alpha"):
-        if name in group:
+        if isinstance(group.get(name), int | float | Tensor):
             found[name] = float(group[name])
     if "betas" in group:
         found["betas"] = [float(b) for b in group["betas"]]
     if group.get("nesterov"):
         found["nesterov"] = True
     return found
+
+
+def _layers(model: nn.Module) -> dict[str, Any]:
+    found = {}
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and not isinstance(weight, nn.UninitializedParameter):
+            found[name] = {"type": type(module).__name__, "shape": list(weight.shape)}
+    return found
+
+
+def _normalises(module: nn.Module) -> bool:
+    return isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
+
+
+def _trained(patient: Patient, made: torch.optim.Optimizer) -> dict[str, Any]:
+    known = patient.names
+    held = {id(p) for group in made.param_groups for p in group["params"]}
+    wanted = {known[i]: i for i in known}
+    trained = {n for n, p in patient.model.named_parameters() if p.requires_grad}
+    return {
+        "left_out": [n for n, i in wanted.items() if n in trained and i not in held],
+        "strangers": len(held - set(known)),
+        "held": len(held & set(known)),
+    }

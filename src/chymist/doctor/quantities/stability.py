@@ -13,7 +13,10 @@ PRODUCTS = 30
 
 def measure(patient: Patient) -> Values:
     """Enter the largest Hessian eigenvalue, and 2/lr with momentum counted for plain descent."""
-    found = sharpness(patient.model, patient.loss, patient.data, tolerance=0.003, products=PRODUCTS)
+    found = sharpness(
+        patient.model, patient.loss, patient.data, only=patient.used, tolerance=0.001,
+        products=PRODUCTS,
+    )  # fmt: skip
     entered: dict[str, dict[str, float]] = {"sharpness": {"": float(found.values[0])}}
     if patient.optimizer is not None:
         threshold = descent_threshold(facts.optimizer(patient.optimizer))

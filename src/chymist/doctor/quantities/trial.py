@@ -1,0 +1,116 @@
+"""What the optimizer's first steps do: taken on copies, on the batch at hand."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from chymist.doctor.patient import Patient
+from chymist.doctor.preconditioning import stability
+from chymist.doctor.quantity import Quantity, Values
+from chymist.errors import CannotMeasure
+from chymist.instruments import sharpness
+from chymist.instruments.calling import called
+
+STEPS = 20
+"""Steps taken: the length after which Adam's average of squared gradients tells curvature apart."""
+PRODUCTS = 15
+"""Hessian products at most for the preconditioned sharpness, of which two digits are asked."""
+
+
+def measure(patient: Patient) -> Values:
+    """Enter the loss along trial steps, and Adam's preconditioned sharpness where they end.
+
+    `trial_start`, `trial_peak` and `trial_end` are losses; infinite once one is not finite. Before
+    the first step Adam divides by nothing yet, and by the first gradient alone after it, which
+    overstates the curvature tenfold and more: `trial_sharpness` is the preconditioned one after
+    `STEPS` steps, with its `trial_threshold`, (2 + 2 beta1)/((1 - beta1) lr).
+    """
+    if patient.optimizer is None or isinstance(patient.optimizer, torch.optim.LBFGS):
+        return {}  # One that searches along its line has no step to be too long.
+    moved, made = _copied(patient, patient.optimizer)
+    losses = [_step(patient, moved, made)]
+    while len(losses) <= STEPS and math.isfinite(losses[-1]):
+        losses.append(_step(patient, moved, made))
+    known = [v if math.isfinite(v) else math.inf for v in losses]
+    found = {
+        "trial_start": {"": known[0]}, "trial_peak": {"": max(known)}, "trial_end": {"": known[-1]},
+    }  # fmt: skip
+    if math.isfinite(known[-1]):
+        found |= _preconditioned(patient, moved, made)
+    return found
+
+
+def _copied(
+    patient: Patient, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], torch.optim.Optimizer]:
+    """Return copies of the parameters by name, and an optimizer of them in the same state."""
+    own = [p for group in optimizer.param_groups for p in group["params"]]
+    made = copy.deepcopy(optimizer)  # Which leaves the user's hooks behind.
+    copies = [p for group in made.param_groups for p in group["params"]]
+    by_user = {patient.names[id(p)]: c for p, c in zip(own, copies, strict=True)
+               if id(p) in patient.names}  # fmt: skip
+    shared = dict(patient.model.named_parameters())
+    dtypes = {p.dtype for p in shared.values() if p.is_floating_point()}
+    moved = {n: c for n, c in by_user.items() if n in shared and c.requires_grad}
+    if not moved:
+        raise CannotMeasure(
+            "the optimizer has none of the model's parameters",
+            "make it from model.parameters(), after the model is on its device",
+        )
+    if any(c.dtype not in dtypes for c in moved.values()):
+        raise CannotMeasure("trial steps need one precision", "the parameters are of another")
+    return moved, made
+
+
+def _step(patient: Patient, moved: dict[str, Tensor], made: torch.optim.Optimizer) -> float:
+    """Take one step of the copy, and return the loss before it."""
+    lost: list[float] = []
+
+    def closure() -> Tensor:
+        value = _loss(patient, moved)
+        lost.append(float(value.detach()))
+        slopes = torch.autograd.grad(value, list(moved.values()), allow_unused=True)
+        for copied, slope in zip(moved.values(), slopes, strict=True):
+            copied.grad = slope
+        return value.detach()
+
+    with torch.enable_grad():
+        made.step(closure)  # type: ignore[arg-type]
+    return lost[0]
+
+
+def _loss(patient: Patient, moved: dict[str, Tensor]) -> Tensor:
+    own = {n: p.detach() for n, p in patient.model.named_parameters()}
+    rest = {n: b.clone() for n, b in patient.model.named_buffers()}
+    return torch.as_tensor(
+        patient.loss(called(patient.model, {**own, **rest, **moved}, patient.x), patient.y)
+    )
+
+
+def _preconditioned(
+    patient: Patient, moved: dict[str, Tensor], made: torch.optim.Optimizer
+) -> dict[str, dict[str, float]]:
+    known = stability(made, moved)
+    if known is None or known[0] is None:
+        return {}
+    diagonal, threshold = known
+    used = [n for n in moved if n in patient.used]
+    there = copy.deepcopy(patient.model)
+    with torch.no_grad():
+        for name, parameter in there.named_parameters():
+            if name in moved:
+                parameter.copy_(moved[name])
+    found = sharpness(
+        there, patient.loss, patient.data, only=used, tolerance=0.02, products=PRODUCTS,
+        preconditioner={n: diagonal[n] for n in used},
+    )  # fmt: skip
+    return {
+        "trial_sharpness": {"": float(found.values[0])}, "trial_threshold": {"": threshold},
+    }  # fmt: skip
+
+
+TRIAL = Quantity("trial", measure, price=60, moments=("before",))
