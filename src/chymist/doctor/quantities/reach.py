@@ -80,9 +80,7 @@ def _smooth(rows: Tensor, goal: Tensor) -> float:
     return float(1 - 0.5 * (goal[some] - goal[near]).square().sum() / goal[some].square().sum())
 
 
-def _waves(
-    x: Tensor, goal: Tensor, picked: Tensor, far: Tensor
-) -> dict[str, dict[str, float]]:
+def _waves(x: Tensor, goal: Tensor, picked: Tensor, far: Tensor) -> dict[str, dict[str, float]]:
     length = float(x.max() - x.min())
     if not length > 0:
         return {}
