@@ -146,12 +146,19 @@ def with_own_slopes(model: nn.Module) -> nn.Module:
     if isinstance(model, torch.jit.ScriptModule):
         return model
 
+    differentiates: list[bool] = []
+
     def forward(self: nn.Module, *args: Any, **words: Any) -> Any:
-        try:
+        if torch.is_grad_enabled():
             return own.forward(self, *args, **words)
-        except RuntimeError as error:
-            if torch.is_grad_enabled() or "does not require grad" not in str(error):
-                raise
+        if not differentiates:
+            try:
+                return own.forward(self, *args, **words)
+            except RuntimeError as error:
+                if "does not require grad" not in str(error):
+                    raise
+                # Remembered, since who listens to layers would hear each of them twice.
+                differentiates.append(True)
         with torch.enable_grad():
             out = own.forward(self, *args, **words)
         return tree.tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, out)
