@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         between,
         exactly,
     )
-    from chymist.doctor import Checkup, Finding, preflight
+    from chymist.doctor import Checkup, Finding, preflight, watch
     from chymist.errors import ChymistError
     from chymist.lab import Lab, Run
     from chymist.params import Axis, ExactParams, Field, Lane, Params
@@ -62,6 +62,7 @@ _HOME = {
     "resume": "api",
     "run": "api",
     "samples": "bench",
+    "watch": "doctor",
     "write_report": "api",
 }
 
@@ -97,6 +98,7 @@ __all__ = [
     "resume",
     "run",
     "samples",
+    "watch",
     "write_report",
 ]
 

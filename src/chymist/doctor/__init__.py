@@ -2,6 +2,7 @@
 
 from chymist.doctor.before_training import preflight
 from chymist.doctor.checkup import Checkup
+from chymist.doctor.during_training import Watch, watch
 from chymist.doctor.finding import Finding
 
-__all__ = ["Checkup", "Finding", "preflight"]
+__all__ = ["Checkup", "Finding", "Watch", "preflight", "watch"]

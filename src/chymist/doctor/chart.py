@@ -6,6 +6,7 @@ Rules are functions of a chart, so findings can be made again from one that was 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,8 +42,11 @@ class Chart:
     off: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, reading: Reading) -> None:
-        """Enter a reading."""
-        self.readings.setdefault(name, []).append(reading)
+        """Enter a reading, in the order of steps; one of the same step is kept as it was."""
+        several = self.readings.setdefault(name, [])
+        place = bisect_left(several, reading.step, key=lambda r: r.step)
+        if place == len(several) or several[place].step != reading.step:
+            several.insert(place, reading)
 
     def last(self, name: str) -> Reading | None:
         """Return a quantity's last reading."""

@@ -170,8 +170,10 @@ def _as(value: Any, like: Tensor) -> Any:
     return value.to(like.dtype) if floating and value.dtype != like.dtype else value
 
 
-def arguments(loss: Callable[..., Any]) -> int:
+def arguments(loss: Callable[..., Any], *, none: bool = False) -> int:
     """Return how many arguments a loss takes: 2 (output, target) or 1 (output).
+
+    With `none` a closure that takes 0 is allowed too.
 
     Raises:
         UsageError: the loss is not callable, or takes neither.
@@ -188,7 +190,7 @@ def arguments(loss: Callable[..., Any]) -> int:
         return 2
     positional = [p for p in kinds if p.kind in placed]
     needed = [p for p in positional if p.default is p.empty]
-    if len(needed) in (1, 2):
+    if len(needed) in (1, 2) or (none and not positional):
         return len(needed)
     raise UsageError(
         f"the loss takes {len(needed)} arguments", "loss(output, target), or loss(output)"

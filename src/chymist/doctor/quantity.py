@@ -18,10 +18,13 @@ class Quantity:
 
     `measure` may enter several names of one computation. `price` is in gradient evaluations: the
     schedule's first guess, before it has timed a measurement. `moments` says when it makes sense:
-    "before" the first step, "during" training.
+    "before" the first step, "during" training; "across" a step of the training, with the parameters
+    before it in the memory. `needs` says of what: the "loss", the model and its "inputs", or the
+    "parameters" and their gradients alone, for which the user's own model is handed over.
     """
 
     name: str
     measure: Callable[[Patient], Values]
     price: float
     moments: tuple[str, ...] = ("before", "during")
+    needs: str = "loss"

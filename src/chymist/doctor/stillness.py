@@ -115,7 +115,7 @@ def _copied_where_possible(source: nn.Module, shared: dict[int, Any]) -> nn.Modu
             if id(value) in kept or id(value) in known or value is module._modules:
                 continue
             try:
-                copy.deepcopy(value, {**shared, **{i: None for i in known}})
+                copy.deepcopy(value, {**shared, **dict.fromkeys(known)})
             except Exception:
                 kept[id(value)] = value
     try:

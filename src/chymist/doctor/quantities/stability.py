@@ -42,4 +42,4 @@ def descent_threshold(optimizer: dict[str, object]) -> float | None:
     return (2 + 2 * beta) / ((1 + 2 * beta if optimizer.get("nesterov") else 1) * lr)
 
 
-STABILITY = Quantity("stability", measure, price=20)
+STABILITY = Quantity("stability", measure, price=20, moments=("before",))

@@ -1,0 +1,41 @@
+"""In how many directions the neurons of each layer point, beside their start."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from chymist.doctor.patient import Patient
+from chymist.doctor.quantity import Quantity, Values
+from chymist.instruments import stacked_neurons
+
+LARGEST = 1024
+"""Neurons, and inputs, of a layer up to which it is measured."""
+LEAST = 8
+"""Neurons, and inputs, from which on their number of directions says something."""
+
+
+def measure(patient: Patient) -> Values:
+    """Enter `directions`, the effective number of each layer's neurons', and that at the start.
+
+    Of weights of two and more dimensions; `directions_start` where the start was kept.
+    """
+    own: dict[str, Tensor] = patient.memory["parameters"]
+    birth = patient.memory.get("birth")
+    entered: dict[str, dict[str, float]] = {"directions": {}, "directions_start": {}}
+    for name, weight in own.items():
+        layer, _, last = name.rpartition(".")
+        small = min(weight.shape[0], weight[0].numel()) if weight.ndim > 1 else 0
+        if last != "weight" or not small >= LEAST or max(weight.shape) > LARGEST:
+            continue
+        entered["directions"][layer] = _effective(own, layer)
+        if birth is not None:
+            entered["directions_start"][layer] = _effective(birth.parameters, layer)
+    return entered
+
+
+def _effective(parameters: dict[str, Tensor], layer: str) -> float:
+    some = {n: p.detach()[None] for n, p in parameters.items() if n.rpartition(".")[0] == layer}
+    return float(stacked_neurons(some, layer).effective[0])
+
+
+DIRECTIONS = Quantity("directions", measure, price=2, moments=("during",), needs="parameters")

@@ -1,0 +1,38 @@
+"""The size of the gradients that a step is made from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from chymist.doctor.patient import Patient
+from chymist.doctor.preconditioning import step_sizes
+from chymist.doctor.quantity import Quantity, Values
+
+
+def measure(patient: Patient) -> Values:
+    """Enter `gradient_norm` by parameter, as the optimizer gets it; that of the whole as "".
+
+    NaN where a trained parameter has no gradient; `untrained` is 1 for parameters that require a
+    gradient and that the optimizer does not have.
+    """
+    own: dict[str, Tensor] = patient.memory["parameters"]
+    grads = {n: p.grad.detach() for n, p in own.items() if p.grad is not None}
+    if not grads:
+        return {}
+    dense = [g.coalesce().values() if g.is_sparse else g for g in grads.values()]
+    sizes = torch.stack([g.float().norm() for g in dense]).tolist()
+    norms = dict(zip(grads, sizes, strict=True))
+    norms[""] = sum(s * s for s in sizes) ** 0.5
+    moved = {} if patient.optimizer is None else step_sizes(patient.optimizer)
+    for name, p in own.items():
+        if p.requires_grad and name not in grads and id(p) in moved:
+            norms[name] = float("nan")
+    entered: dict[str, dict[str, float]] = {"gradient_norm": norms}
+    left = {n: 1.0 for n, p in own.items() if p.requires_grad and moved and id(p) not in moved}
+    if left:
+        entered["untrained"] = left
+    return entered
+
+
+GRADIENTS = Quantity("gradients", measure, price=0.1, moments=("during",), needs="parameters")

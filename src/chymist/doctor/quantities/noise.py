@@ -1,0 +1,63 @@
+"""How noisy the gradient of a batch is: numerator and denominator of the noise scale."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from chymist.doctor.patient import Patient
+from chymist.doctor.quantity import Quantity, Values
+from chymist.errors import CannotMeasure
+from chymist.instruments import noise_scale, objective
+
+GROUPS = 4
+"""Parts of a batch whose gradients are held against each other where samples' own are not had."""
+
+
+def measure(patient: Patient) -> Values:
+    """Enter `noise_trace` and `noise_squared_gradient`, both unbiased, to be averaged over steps.
+
+    From the samples' own gradients; of a model that hands on no row for each sample from those of
+    quarters of the batch, whose loss must then be a mean over samples.
+    """
+    n = patient.samples
+    if n < 2 * GROUPS:
+        return {}
+    try:
+        if patient.given is None:
+            raise CannotMeasure("the model computes its own loss")
+        found = noise_scale(patient.model, patient.loss, patient.data, only=patient.used)
+    except CannotMeasure:
+        trace, squared = _by_groups(patient, n)
+        return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
+    errors = found.uncertainty.diagonal().sqrt().tolist()
+    return {
+        "noise_trace": ({"": float(found.trace)}, {"": errors[0]}),
+        "noise_squared_gradient": ({"": float(found.squared_gradient)}, {"": errors[1]}),
+    }
+
+
+def _by_groups(patient: Patient, n: int) -> tuple[float, float]:
+    """Return both from the gradients of parts: tr Sigma = b sum_k |g_k - g|^2 / (groups - 1)."""
+    size = n // GROUPS
+    slopes = []
+    for first in range(0, GROUPS * size, size):
+        part = slice(first, first + size)
+        x = _rows(patient.x, part)
+        made = objective(patient.model, patient.loss, (x, patient.y[part]), only=patient.used)
+        slopes.append(made.gradient[0].double())
+    every = torch.stack(slopes)
+    mean = every.mean(0)
+    trace = float(size * (every - mean).square().sum() / (GROUPS - 1))
+    return trace, float(mean.square().sum()) - trace / (GROUPS * size)
+
+
+def _rows(x: object, part: slice) -> object:
+    if isinstance(x, Tensor):
+        return x[part]
+    if isinstance(x, dict):
+        return {n: t[part] for n, t in x.items()}
+    return tuple(t[part] for t in x)  # type: ignore[attr-defined]
+
+
+NOISE = Quantity("noise", measure, price=6, moments=("during",))

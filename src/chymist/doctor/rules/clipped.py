@@ -1,0 +1,55 @@
+"""Gradients that are clipped at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import mean
+
+from chymist.doctor import trends
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+from chymist.doctor.rule import Rule
+
+READINGS = 5
+EQUAL = 1e-3
+"""Relative spread below which norms of gradients are one number; batches differ by more."""
+PATH = 0.02
+
+
+def judge(chart: Chart) -> Iterator[Finding]:
+    """Find norms of gradients that are the same at every step."""
+    norms = [v for s, v in chart.series("gradient_norm") if s > 0 and math.isfinite(v) and v > 0]
+    if len(norms) < READINGS:
+        return
+    level = mean(norms)
+    spread = (max(norms) - min(norms)) / level
+    if spread > EQUAL:
+        return
+    moves = [v for _, v in chart.series("update_ratio") if v == v]
+    course = trends.course(chart)
+    slow = (
+        bool(moves) and course is not None and course.fallen < 0.1
+        and mean(moves) * trends.steps(chart) < PATH
+    )  # fmt: skip
+    yield Finding(
+        rule="clipped", severity="warning" if slow else "note",
+        says=f"gradients are clipped to the norm {level:.3g} at every step"
+             + (", and the weights hardly move" if slow else ""),
+        value=spread, threshold=EQUAL, formula="(largest - smallest) / mean norm of the gradient",
+        why="Clipped at every step, descent goes by lr times the clipping norm, whatever the "
+            "gradient: the norm decides the step size. Adaptive rules divide it out again.",
+        remedy=f"clip at a norm that is reached now and then, well above {level:.3g}: "
+               "torch.nn.utils.clip_grad_norm_ returns the norm before clipping",
+        study="edge-of-stability", step=trends.steps(chart),
+    )  # fmt: skip
+
+
+CLIPPED = Rule(
+    "clipped",
+    "edge-of-stability",
+    "norms of gradients that are one number at every step",
+    ("gradient_norm", "update_ratio", "loss"),
+    judge,
+    explains=("small-step", "loss-course"),
+)
