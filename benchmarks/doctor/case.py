@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+LARGE_STEP = ("step-size", "beyond-edge", "large-updates", "divergence")
+"""Rules of a step too large: before training, along it, and where it ends."""
+
 
 @dataclass
 class Training:

@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import torch
-from case import Case, Training
+from case import LARGE_STEP, Case, Training
 from networks import GPT
 from optimizers import Maker, adam, adamw, sgd
 from torch import Tensor
@@ -132,14 +132,14 @@ CASES = (
     Case(
         "gpt-step-large",
         partial(speak, adamw(0.1), partial(GPT, std=0.02)),
-        ("step-size",),
+        LARGE_STEP,
         "gpt",
         hurts=1.1,
     ),
     Case(
         "gpt-momentum-step-large",
         partial(speak, sgd(3.0, momentum=0.9), unit, clip=None),
-        ("step-size",),
+        LARGE_STEP,
         "gpt-momentum",
         held_out=True,
     ),
@@ -159,7 +159,7 @@ CASES = (
     Case(
         "gpt-clipped-to-nothing",
         partial(speak, sgd(0.1, momentum=0.9), unit, clip=1e-3),
-        ("clipping", "small-step"),
+        ("clipped", "small-step"),
         "gpt-momentum",
         held_out=True,
     ),

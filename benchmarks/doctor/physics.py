@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from case import Case, Training
+from case import LARGE_STEP, Case, Training
 from networks import Init, Poisson, fixed, gaussian, mlp
 from optimizers import Maker, adam
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ CASES = (
     Case(
         "poisson-step-large",
         partial(solve, adam(0.3)),
-        ("step-size",),
+        LARGE_STEP,
         "poisson",
         steps=250,
         held_out=True,

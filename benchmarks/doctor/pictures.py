@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from case import Case, Training
+from case import LARGE_STEP, Case, Training
 from networks import (
     Reader,
     Recurrent,
@@ -204,20 +204,20 @@ CASES = (
     Case(
         "mlp-sgd-step-large",
         partial(classify, small, sgd(3.0)),
-        ("step-size",),
+        LARGE_STEP,
         "mlp-sgd",
     ),
     Case(
         "mlp-momentum-step-large",
         partial(classify, small, sgd(0.6, momentum=0.9)),
-        ("step-size",),
+        LARGE_STEP,
         "mlp-momentum",
     ),
-    Case("mlp-adam-step-large", partial(classify, small, adam(0.1)), ("step-size",), "mlp-adam"),
+    Case("mlp-adam-step-large", partial(classify, small, adam(0.1)), LARGE_STEP, "mlp-adam"),
     Case(
         "cnn-adam-step-large",
         partial(classify, cnn, adam(0.3), "image"),
-        ("step-size",),
+        LARGE_STEP,
         "cnn-adam",
         held_out=True,
     ),
@@ -243,7 +243,7 @@ CASES = (
     Case(
         "clipped-to-nothing",
         partial(classify, small, sgd(0.1), clip=1e-3),
-        ("clipping", "small-step"),
+        ("clipped", "small-step"),
         "mlp-sgd",
     ),
     Case(
@@ -345,13 +345,13 @@ CASES = (
     Case(
         "detached-branch",
         partial(classify, Detached, adam(1e-3)),
-        ("no-gradient",),
+        ("no-gradient", "unmoved"),
         "two-branches",
     ),
     Case(
         "half-in-optimizer",
         partial(classify, small, adam(1e-3), trained=lambda m: m[-1].parameters()),
-        ("not-optimised", "no-gradient"),
+        ("not-optimised",),
         "mlp-adam",
     ),
     Case(
@@ -384,20 +384,20 @@ CASES = (
     Case(
         "batch-norm-of-two",
         partial(classify, partial(cnn, norm=True), sgd(0.05, momentum=0.9), "image", batch=2),
-        ("batch-norm", "noise-dominated"),
+        ("batch-norm", "noise-and-batch"),
         "cnn-batch-norm",
     ),
     Case(
         "post-norm-too-deep",
         partial(classify, partial(Reader, 24, norm="post", layers=10), adam(1e-2), "rows"),
-        ("residual-growth", "vanishing-gradient", "step-size", "rank-collapse"),
+        ("residual-growth", "vanishing-gradient", "rank-collapse", "lost-rank", *LARGE_STEP),
         "encoder-deep-pre-norm",
         steps=60,
     ),
     Case(
         "tokens-collapse",
         partial(classify, partial(Reader, skip=False, layers=6), adamw(2e-3), "rows"),
-        ("rank-collapse", "vanishing-gradient"),
+        ("rank-collapse", "lost-rank", "vanishing-gradient"),
         "encoder-pre-norm",
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 
 import torch
-from case import Case, Training
+from case import LARGE_STEP, Case, Training
 from networks import Factors, TwoTowers, constant, fixed, gaussian, mlp
 from optimizers import Maker, adam, adamw, rmsprop, sgd
 from pictures import stream
@@ -191,13 +191,13 @@ CASES = (
     Case(
         "regression-step-large",
         partial(fit, friedman, table, adam(0.3)),
-        ("step-size",),
+        LARGE_STEP,
         "regression-adam",
     ),
     Case(
         "regression-momentum-step-large",
         partial(fit, friedman, table, sgd(0.6, momentum=0.9)),
-        ("step-size", "non-finite"),
+        LARGE_STEP,
         "regression-momentum",
     ),
     Case(
@@ -311,7 +311,7 @@ CASES = (
             loss=own_binary,
             inputs=lambda x: 3 * standard(x),
         ),
-        ("non-finite",),
+        ("non-finite", "divergence"),
         "binary-mlp",
     ),
     Case(
@@ -323,7 +323,7 @@ CASES = (
             adam(3e-3),
             inputs=with_a_rare_flag,
         ),
-        ("non-finite",),
+        ("non-finite", "divergence"),
         "regression-adam",
     ),
     Case(
@@ -341,7 +341,7 @@ CASES = (
     Case(
         "batch-of-one",
         partial(fit, friedman, table, sgd(0.05), batch=1),
-        ("noise-dominated", "step-size"),
+        ("noise-and-batch", "step-size", "beyond-edge"),
         "regression-momentum",
     ),
     Case(

@@ -26,23 +26,25 @@ def trial(case: Case, seed: int, budget: float = BUDGET) -> dict[str, Any]:
     """
     torch.manual_seed(seed)
     training = case.build()
-    before = training.judged()
     first = next(training.batches)
-    begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch speaks of the planted broadcasting too.
+        before = training.judged()
+        begun = time.perf_counter()
         examined = chymist.preflight(training.model, training.loss, first, training.optimizer)
         flown = time.perf_counter()
         watched = loop(training, case.steps, budget)
+        seconds = time.perf_counter() - begun
+        after = training.judged()
     return {
         "case": case.name,
         "seed": seed,
         "loss_before": str(before),
-        "loss_after": str(training.judged()),
+        "loss_after": str(after),
         "preflight": examined.chart.as_json(),
         "watch": watched.chart.as_json() if watched else None,
         "preflight_seconds": round(flown - begun, 3),
-        "seconds": round(time.perf_counter() - begun, 3),
+        "seconds": round(seconds, 3),
     }
 
 
