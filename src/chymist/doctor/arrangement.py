@@ -93,7 +93,7 @@ def targets(loss: Callable[..., Any], y: Any, samples: int) -> tuple[Callable[..
     if isinstance(y, Tensor) and y.ndim and len(y) == samples:
         return loss, y
     if isinstance(y, Tensor) and y.ndim and samples and len(y) and len(y) % samples == 0:
-        return lambda out, goal: loss(out, goal.flatten(0, 1)), y.unflatten(0, (samples, -1))
+        return lambda out, goal: loss(out, goal.flatten(0, 1)), y.reshape(samples, -1, *y.shape[1:])
     return lambda out, _: loss(out, y), torch.zeros(max(samples, 1))
 
 

@@ -32,7 +32,7 @@ class Slopes:
 
     loss: Tensor
     output: Any
-    slopes: dict[str, Tensor | None]
+    slopes: Mapping[str, Tensor | None]
 
 
 @dataclass
@@ -79,10 +79,11 @@ class Patient:
             CannotMeasure: no parameter is trained, the loss is not one number, or depends on none.
         """
         step, kept = self.memory.get("slopes", (None, None))
-        if step != self.step or kept is None:
-            kept = self._slopes()
-            self.memory["slopes"] = (self.step, kept)
-        return kept
+        if step == self.step and isinstance(kept, Slopes):
+            return kept
+        made = self._slopes()
+        self.memory["slopes"] = (self.step, made)
+        return made
 
     def _slopes(self) -> Slopes:
         own = {n: p.detach() for n, p in self.model.named_parameters()}

@@ -4,6 +4,7 @@ from chymist.doctor.quantities.activity_now import ACTIVITY_NOW
 from chymist.doctor.quantities.attention import ATTENTION
 from chymist.doctor.quantities.curvature import CURVATURE
 from chymist.doctor.quantities.directions import DIRECTIONS
+from chymist.doctor.quantities.division import DIVISION
 from chymist.doctor.quantities.drift import DRIFT, KERNEL
 from chymist.doctor.quantities.frequencies import FREQUENCIES
 from chymist.doctor.quantities.gradients import GRADIENTS
@@ -21,7 +22,7 @@ from chymist.doctor.quantities.updates import UPDATES
 from chymist.doctor.quantity import Quantity
 
 QUANTITIES: tuple[Quantity, ...] = (
-    SOUNDNESS, OBJECTIVE, SIGNALS, ACTIVITY, TWINS, ATTENTION, STABILITY, TRIAL, REACHED,
+    SOUNDNESS, OBJECTIVE, SIGNALS, ACTIVITY, TWINS, ATTENTION, DIVISION, STABILITY, TRIAL, REACHED,
     GRADIENTS, UPDATES, DRIFT, ACTIVITY_NOW, MARGINS, PASSAGE, DIRECTIONS, FREQUENCIES, NOISE,
     CURVATURE, KERNEL,
 )  # fmt: skip

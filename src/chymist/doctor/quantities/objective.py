@@ -11,7 +11,6 @@ from chymist.doctor.patient import Patient
 from chymist.doctor.quantities.endings import ending
 from chymist.doctor.quantity import Quantity, Values
 
-
 CERTAIN = 50.0
 """A logit beyond which the softmax leaves nothing in single precision."""
 
@@ -20,8 +19,9 @@ def measure(patient: Patient) -> Values:
     """Enter the loss, that of blind answers, sizes of outputs, and gradients by parameter.
 
     `loss_of_zeros` is the loss of outputs that are zero (chance, of logits), `loss_of_mean` that of
-    the targets' mean, `loss_of_certain` that of large logits for the right classes, `loss_of_pairs` and `loss_of_rows` that of random outputs as they come and in
-    the targets' shape: they differ where a broadcast compares every output with every target.
+    the targets' mean, `loss_of_certain` that of large logits for the right classes, `loss_of_pairs`
+    and `loss_of_rows` that of random outputs as they come and in the targets' shape: they differ
+    where a broadcast compares every output with every target.
     `unused` names parameters that do not enter the loss; `gradient_rms` and `parameter_rms` are
     root mean squares. `probabilities` says that outputs have been through a softmax or sigmoid.
     """

@@ -22,8 +22,9 @@ def measure(patient: Patient) -> Values:
     By module in the order in which they finish: `signal` and `signal_entering` (mean squares),
     `signal_spread` (the share of the mean square that differs between samples), `signal_cosine`
     (mean over pairs of samples), `signal_backward` (mean square of the loss's gradient, times the
-    number of samples squared: a sample's own, where the loss is a mean), and `token_cosine`, of
-    tokens within a sample, where layers hand on (sample, token, feature).
+    number of samples squared: a sample's own, where the loss is a mean), `signal_backward_norm`
+    (its length, root mean square over samples), and `token_cosine`, of tokens within a sample,
+    where layers hand on (sample, token, feature).
     """
     made = one_network(patient.model, patient.x, y=patient.y)
     forward = forward_moments(made)
@@ -37,7 +38,7 @@ def measure(patient: Patient) -> Values:
         values = {n: float(v[0, i]) for n, v in alike.items()}
         found[name] = {n: v for n, v in values.items() if v == v}
     if patient.used:
-        found["signal_backward"] = _backward(patient, made)
+        found |= _backward(patient, made)
     return found
 
 
@@ -58,13 +59,18 @@ def _alike(samples: int) -> Any:
     return three
 
 
-def _backward(patient: Patient, made: Passing) -> dict[str, float]:
+def _backward(patient: Patient, made: Passing) -> dict[str, dict[str, float]]:
     def losses(out: Any) -> Tensor:
         own = tree.tree_map(lambda t: t[0] if isinstance(t, Tensor) else t, out)
         return checks.one_number(patient.loss(own, patient.y)).reshape(1)
 
-    slopes = made.gradients(losses)
-    return {n: float((made.samples * s.double()).square().mean()) for n, s in slopes.items()}
+    slopes = {n: s.double() * made.samples for n, s in made.gradients(losses).items()}
+    return {
+        "signal_backward": {n: float(s.square().mean()) for n, s in slopes.items()},
+        "signal_backward_norm": {
+            n: float(s.square().sum() / made.samples) ** 0.5 for n, s in slopes.items()
+        },
+    }
 
 
 SIGNALS = Quantity("signals", measure, price=6, moments=("before",))

@@ -24,7 +24,8 @@ PRODUCTS = 15
 def measure(patient: Patient) -> Values:
     """Enter the loss along trial steps, and Adam's preconditioned sharpness where they end.
 
-    `trial_start`, `trial_peak` and `trial_end` are losses; infinite once one is not finite. Before
+    `trial_start`, `trial_peak` and `trial_end` are losses; infinite once one is not finite.
+    `trial_no_gradient` names parameters whose gradient was zero at every step. Before
     the first step Adam divides by nothing yet, and by the first gradient alone after it, which
     overstates the curvature tenfold and more: `trial_sharpness` is the preconditioned one after
     `STEPS` steps, with its `trial_threshold`, (2 + 2 beta1)/((1 - beta1) lr).
@@ -32,14 +33,16 @@ def measure(patient: Patient) -> Values:
     if patient.optimizer is None or isinstance(patient.optimizer, torch.optim.LBFGS):
         return {}  # One that searches along its line has no step to be too long.
     moved, made = _copied(patient, patient.optimizer)
-    losses = [_step(patient, moved, made)]
+    reached: set[str] = set()
+    losses = [_step(patient, moved, made, reached)]
     while len(losses) <= STEPS and math.isfinite(losses[-1]):
-        losses.append(_step(patient, moved, made))
+        losses.append(_step(patient, moved, made, reached))
     known = [v if math.isfinite(v) else math.inf for v in losses]
     found = {
         "trial_start": {"": known[0]}, "trial_peak": {"": max(known)}, "trial_end": {"": known[-1]},
     }  # fmt: skip
     if math.isfinite(known[-1]):
+        found["trial_no_gradient"] = {n: 1.0 for n in moved if n not in reached}
         found |= _preconditioned(patient, moved, made)
     return found
 
@@ -66,16 +69,20 @@ def _copied(
     return moved, made
 
 
-def _step(patient: Patient, moved: dict[str, Tensor], made: torch.optim.Optimizer) -> float:
-    """Take one step of the copy, and return the loss before it."""
+def _step(
+    patient: Patient, moved: dict[str, Tensor], made: torch.optim.Optimizer, reached: set[str]
+) -> float:
+    """Take one step of the copy, and return the loss before it; note what gets a gradient."""
     lost: list[float] = []
 
     def closure() -> Tensor:
         value = _loss(patient, moved)
         lost.append(float(value.detach()))
         slopes = torch.autograd.grad(value, list(moved.values()), allow_unused=True)
-        for copied, slope in zip(moved.values(), slopes, strict=True):
+        for (name, copied), slope in zip(moved.items(), slopes, strict=True):
             copied.grad = slope
+            if slope is not None and bool(slope.any()):
+                reached.add(name)
         return value.detach()
 
     with torch.enable_grad():
@@ -97,7 +104,7 @@ def _preconditioned(
     known = stability(made, moved)
     if known is None or known[0] is None:
         return {}
-    diagonal, threshold = known
+    diagonal, threshold = known[0], known[1]
     used = [n for n in moved if n in patient.used]
     there = copy.deepcopy(patient.model)
     with torch.no_grad():

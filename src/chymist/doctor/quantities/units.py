@@ -42,7 +42,7 @@ def measure_twins(patient: Patient) -> Values:
     slopes = patient.slopes().slopes
     gains: dict[str, float] = {}
     twins: dict[str, float] = {}
-    own = dict(patient.model.named_parameters(remove_duplicate=False))
+    own: dict[str, Tensor] = dict(patient.model.named_parameters(remove_duplicate=False))
     for name, module in patient.model.named_modules():
         rows = _rows(name, module, own)
         if rows is None or not own[_weight(name)].requires_grad:

@@ -1,64 +1,58 @@
-"""A target whose high frequencies are not learnt."""
+"""A target whose variation is out of the network's reach."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.layers import number
 from chymist.doctor.rule import Rule
+from chymist.doctor.rules import high_frequency_left
 
-CONTENT = 0.02
-"""Share of the targets' energy from which on a frequency counts; noise has 1/n."""
-LEFT = 0.8
-"""Relative error above which a frequency is not learnt."""
-HIGH = 4
-"""Cycles over the inputs' range from which on a frequency is called high."""
+OUT, SMOOTH, WAVES = 0.98, 0.5, 0.1
+"""Shares of the targets' variance: out of reach, smooth on the samples, in waves out of reach."""
+
+
+def before(chart: Chart) -> Iterator[Finding]:
+    """Find targets of high frequency, smooth on the samples, that the kernel hardly reaches."""
+    out, smooth = number(chart, "out_of_reach"), number(chart, "smooth")
+    waves, lowest = number(chart, "wave_out_of_reach"), number(chart, "wave_frequency")
+    if out > OUT and smooth > SMOOTH:
+        value, threshold, which = out, OUT, "varies along directions"
+    elif waves > WAVES:
+        value, threshold, which = waves, WAVES, f"lies at {lowest:.0f} waves and more on the range"
+    else:
+        return
+    yield Finding(
+        rule="high-frequency", severity="warning",
+        says=f"{value:.0%} of the targets' variance {which} that this network learns more than "
+             "1000 times more slowly than its mean" + (
+                 f" (from {lowest:.0f} waves on the inputs' range on)" if lowest else ""),
+        value=value, threshold=threshold,
+        formula=f"{threshold:g} of the variance along the tangent kernel's eigenvectors below "
+                "1/1000 of the largest eigenvalue",
+        why="Networks learn low frequencies first: the tangent kernel's eigenvalues fall as a "
+            "power of the frequency, for smooth activations exponentially, and the time to learn "
+            "grows as their inverse. The loss will stand at the share that is out of reach.",
+        remedy="give the inputs features of the target's frequencies: "
+               "torch.cat([torch.sin(2 * math.pi * k * x), torch.cos(2 * math.pi * k * x)], -1) "
+               "with k = 1, 2, 4, ...; or sine activations with a first layer as large",
+        study="frequency-principle",
+    )  # fmt: skip
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
-    """Find a high frequency with much of the target in it, of which nearly all is left."""
-    error, content = chart.last("frequency_error"), chart.last("frequency_content")
-    taken = trends.steps(chart)
-    if error is None or content is None or taken < 100 or error.step < taken / 2:
-        return
-    n = int(chart.facts.get("data", {}).get("samples", 0))
-    least = max(CONTENT, 8 / max(n, 1))
-    told = {
-        int(k): v for k, v in error.values.items()
-        if content.values.get(k, 0.0) >= least and math.isfinite(v)
-    }  # fmt: skip
-    left = {k: v for k, v in told.items() if k >= HIGH and v > LEFT}
-    if not left:
-        return
-    first, worst = min(left), max(left, key=lambda k: content.values[str(k)])
-    share = sum(content.values[str(k)] for k in left) / sum(content.values[str(k)] for k in told)
-    if share < 0.1:
-        return
-    low = [v for k, v in told.items() if k < first]
-    yield Finding(
-        rule="high-frequency", severity="warning", layer="",
-        says=f"the target's frequency of {worst} cycles over the inputs' range is not learnt: "
-             f"{left[worst]:.0%} of it is left after {taken} steps"
-             + (f", of lower ones {min(low):.0%}" if low else ""),
-        value=left[worst], threshold=LEFT, formula="|hat(f - y)(k)| / |hat y(k)|",
-        why="Networks learn low frequencies first. For a smooth activation the rate falls with "
-            "the frequency like the spectrum of its derivative, so that what takes hundreds of "
-            "steps at one cycle takes a hundred times that at ten: waiting is not the remedy.",
-        remedy="give the inputs as Fourier features: torch.cat([torch.sin(x @ B), "
-               f"torch.cos(x @ B)], -1) with B of size 2 pi {worst} over the inputs' range; or "
-               "scale the inputs up, or use a multi-scale network",
-        study="frequency-principle", step=error.step,
-    )  # fmt: skip
+    """Tell what is known before training; if that is nothing, what the training shows."""
+    found = list(before(chart))
+    yield from found or high_frequency_left.judge(chart)
 
 
 HIGH_FREQUENCY = Rule(
     "high-frequency",
     "frequency-principle",
-    "high frequencies with much of the target, of which nearly all is left",
-    ("frequency_error", "frequency_content"),
+    "targets that vary faster than the network can learn",
+    ("out_of_reach", "smooth", "wave_out_of_reach", "wave_frequency", *high_frequency_left.READS),
     judge,
-    explains=("loss-course", "small-step"),
+    explains=("small-step", "loss-course"),
 )

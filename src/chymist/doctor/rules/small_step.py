@@ -1,58 +1,73 @@
-"""A step size far below what the curvature allows, with which little is learnt."""
+"""A step size with which nothing is learnt in any reasonable time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
 
-from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.layers import adaptive, at_start, number, step_size
 from chymist.doctor.rule import Rule
+from chymist.doctor.rules import small_step_taken
 
-FAR = 0.02
-"""Sharpness over the threshold below which steps could be tens of times larger."""
-PATH = 0.02
-"""Share of the weights' size that all steps together could have moved them by."""
-FALLEN = 0.2
-"""Share of the loss that is gone from which on a training is not called too slow."""
-STEPS = 50
+STEEPEST = 1000.0
+"""Steps that plain descent may take along the direction of largest curvature."""
+TURNED = 3e4
+"""Steps in which an adaptive rule may turn over a weight."""
+
+
+def before(chart: Chart) -> Iterator[Finding]:
+    """Find a step size so small that even the fastest direction, or any weight, takes too long."""
+    lr = step_size(chart)
+    made = chart.facts.get("optimizer", {})
+    if not lr > 0:
+        if lr == 0:
+            yield _told(lr, float("inf"), STEEPEST, "steps of zero", "a positive lr")
+        return
+    sizes = at_start(chart, "parameter_rms")
+    if adaptive(chart):
+        if made.get("rule") not in ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop"):
+            return
+        weights = [v for n, v in sizes.values.items() if v > 0] if sizes is not None else []
+        steps = median(weights) / lr if weights else 0.0
+        if steps > TURNED:
+            yield _told(lr, steps, TURNED, "root mean square of a weight over lr",
+                        f"lr={median(weights) / 100:.1g}")  # fmt: skip
+        return
+    sharp, momentum = number(chart, "sharpness"), float(made.get("momentum", 0.0))
+    if not sharp > 0:
+        return
+    steps = (1 - min(momentum, 0.999)) / (lr * sharp)
+    if steps > STEEPEST:
+        yield _told(lr, steps, STEEPEST, "(1 - momentum) / (lr times sharpness)",
+                    f"lr={0.2 / sharp:.1g}, a tenth of the largest stable")  # fmt: skip
+
+
+def _told(lr: float, steps: float, limit: float, formula: str, remedy: str) -> Finding:
+    return Finding(
+        rule="small-step", severity="warning",
+        says=f"the step size {lr:.3g} is very small: "
+             + (f"{steps:.2g} steps for what should take some hundred" if lr else "nothing moves"),
+        value=steps, threshold=limit, formula=formula, unit="steps",
+        why="Plain descent shrinks the error along a direction of curvature c by 1 - lr c a step, "
+            "and an adaptive rule moves each weight by lr. With this step size even the fastest "
+            "direction takes longer than most trainings.",
+        remedy=remedy, study="edge-of-stability",
+    )  # fmt: skip
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
-    """Find a training that has hardly moved, at a sharpness far below the threshold."""
-    course, taken = trends.course(chart), trends.steps(chart)
-    ratios = [r for _, r in trends.stability(chart)]
-    moves = [v for _, v in chart.series("update_ratio") if v == v]
-    if course is None or not ratios or not moves or taken < STEPS:
-        return
-    rates = [v for _, v in chart.series("lr")]
-    if course.fallen > FALLEN or max(ratios) > FAR or max(rates, default=0.0) <= 0:
-        return
-    path = median(moves) * taken
-    if path > PATH:
-        return
-    ratio, lr = max(ratios), max(rates)
-    yield Finding(
-        rule="small-step", severity="warning",
-        says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
-             f"most {path:.2g} of their size, at {ratio:.2g} of the largest stable step",
-        value=ratio, threshold=FAR,
-        formula="sharpness / threshold of stability, while steps * update ratio < 0.02",
-        why="The time that descent takes goes as 1/lr, up to the threshold of stability set by "
-            "the sharpness. Far below it steps could be larger at no risk, and what is learnt in "
-            "as many steps is proportionally more.",
-        remedy=f"lr={lr * min(0.1 / ratio, 100.0):.2g}, and raise it further while the loss falls",
-        study="edge-of-stability", step=taken,
-    )  # fmt: skip
+    """Tell what is known before training; if that is nothing, what the training shows."""
+    found = list(before(chart))
+    yield from found or small_step_taken.judge(chart)
 
 
 SMALL_STEP = Rule(
     "small-step",
     "edge-of-stability",
-    "weights that hardly move, at a sharpness far below the threshold",
-    ("sharpness", "sharpness_threshold", "preconditioned_sharpness", "preconditioned_threshold",
-     "update_ratio", "loss", "lr"),
+    "a step size so small that nothing is learnt in reasonable time",
+    ("sharpness", "parameter_rms", *small_step_taken.READS),
     judge,
     explains=("loss-course",),
-)  # fmt: skip
+)

@@ -2,43 +2,97 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.layers import number, step_size
 from chymist.doctor.rule import Rule
 
 CATAPULT = 2.0
 """In units of the threshold: below, wide networks recover from a start beyond it (arXiv:2003.02218,
 at lr = 4/sharpness); above, they diverge."""
+PEAK, RUINOUS = 3.0, 10.0
+"""How far the loss may rise in the first steps, over its start: a step r times the best along its
+direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
+BEYOND = 5.0
+"""Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
-    """Find a sharpness before training that is beyond the optimizer's threshold."""
-    sharp, limit = chart.first("sharpness"), chart.first("sharpness_threshold")
-    if sharp is None or limit is None or sharp.step > 0 or sharp.value <= limit.value:
+    """Find a sharpness before training beyond the threshold, or trial steps that lose."""
+    sharp, limit = number(chart, "sharpness"), number(chart, "sharpness_threshold")
+    start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
+    lr = step_size(chart)
+    rise = peak / start if start > 0 else math.nan
+    if sharp > limit:
+        ratio = sharp / limit
+        # Where the first steps are taken well, the network moves to a flatter place.
+        tried = not math.isnan(rise)
+        harm = rise > PEAK or end > start
+        bad = ratio > CATAPULT and (harm or not tried)
+        yield Finding(
+            rule="step-size", severity="critical" if bad else "note",
+            says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
+                 f"sharpness {sharp:.3g}, threshold {limit:.3g}" + _tried(start, peak, end),
+            value=sharp, threshold=limit, formula="(2 + 2 momentum) / lr",
+            unit="1/step size",
+            why="Gradient descent on a quadratic grows without bound along every direction whose "
+                "curvature exceeds 2/lr (with momentum (2 + 2 beta)/lr). Networks can recover from "
+                "a start somewhat beyond, by moving to a flatter place; from twice the threshold "
+                "on they mostly diverge.",
+            remedy=f"lr={lr / ratio:.2g} or less, or raise the step size from there over a warm-up",
+            study="edge-of-stability",
+        )  # fmt: skip
         return
-    ratio = sharp.value / limit.value
-    lr = float(chart.facts["optimizer"]["lr"])
-    yield Finding(
-        rule="step-size", severity="critical" if ratio > CATAPULT else "note",
-        says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
-             f"sharpness {sharp.value:.3g}, threshold {limit.value:.3g}",
-        value=sharp.value, threshold=limit.value, formula="(2 + 2 momentum) / lr",
-        unit="1/step size",
-        why="Gradient descent on a quadratic grows without bound along every direction whose "
-            "curvature exceeds 2/lr (with momentum (2 + 2 beta)/lr). Networks can recover from a "
-            "start somewhat beyond, by moving to a flatter place; from twice the threshold on "
-            "they mostly diverge.",
-        remedy=f"lr={lr / ratio:.2g} or less, or raise the step size from there over a warm-up",
-        study="edge-of-stability", step=sharp.step,
-    )  # fmt: skip
+    beyond = number(chart, "trial_sharpness") / number(chart, "trial_threshold")
+    if rise > PEAK or (end > start and rise > 1.05):
+        bad = rise > RUINOUS or end > start
+        yield Finding(
+            rule="step-size", severity="critical" if bad else "warning",
+            says=f"the step size {lr:.3g} is too large" + _tried(start, peak, end),
+            value=rise, threshold=PEAK,
+            formula="3 times the loss at the start: a step 2.7 times the best or longer",
+            why="Twenty steps were taken on copies, on this batch alone, where the loss can only "
+                "fall if steps are short enough. An adaptive rule's first steps change every "
+                "weight by the step size, whatever the gradient, and are the first to overshoot.",
+            remedy=_smaller(lr, 10 if bad else 3),
+            study="edge-of-stability",
+        )  # fmt: skip
+    elif beyond > BEYOND:
+        yield Finding(
+            rule="step-size", severity="note",
+            says=f"the step size {lr:.3g} is {beyond:.2g} times the largest stable one after 20 "
+                 "trial steps, by the preconditioned sharpness",
+            value=number(chart, "trial_sharpness"), threshold=number(chart, "trial_threshold"),
+            formula="(2 + 2 beta1) / ((1 - beta1) lr), of P^-1 H", unit="1/step size",
+            why="An adaptive rule is stable while the largest eigenvalue of its preconditioned "
+                "Hessian is below this threshold. So early its averages still overstate it, mostly "
+                "in deep networks, so this is no more than a hint: look again while training.",
+            remedy=_smaller(lr, beyond),
+            study="edge-of-stability",
+        )  # fmt: skip
+
+
+def _tried(start: float, peak: float, end: float) -> str:
+    if math.isnan(start):
+        return ""
+    if math.isinf(peak):
+        return f"; in 20 trial steps on this batch the loss left {start:.3g} for infinity"
+    return f"; in 20 trial steps on this batch the loss went {start:.3g}, {peak:.3g}, {end:.3g}"
+
+
+def _smaller(lr: float, times: float) -> str:
+    return f"lr={lr / times:.1g} or less, or raise the step size from there over a warm-up"
 
 
 STEP_SIZE = Rule(
     "step-size",
     "edge-of-stability",
-    "a sharpness before training beyond the optimizer's threshold of stability",
-    ("sharpness", "sharpness_threshold"),
+    "a step size beyond what the curvature, or the first steps, allow",
+    ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
+     "trial_sharpness", "trial_threshold"),
     judge,
-)
+    explains=("weight-decay",),
+)  # fmt: skip

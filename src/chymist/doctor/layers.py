@@ -1,0 +1,57 @@
+"""Reading a chart by its layers of weights, in the order in which they compute."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from chymist.doctor.chart import Chart, Reading
+
+PLAIN = ("SGD", "ASGD", "Rprop", "LBFGS")
+"""Rules whose steps are as long as gradients are, or no longer than they say."""
+
+
+def at_start(chart: Chart, name: str) -> Reading | None:
+    """Return a quantity's reading before the first step."""
+    found = chart.first(name)
+    return found if found is not None and found.step == 0 else None
+
+
+def number(chart: Chart, name: str, layer: str = "") -> float:
+    """Return a number measured before the first step; NaN if it was not."""
+    found = at_start(chart, name)
+    return math.nan if found is None else found.values.get(layer, math.nan)
+
+
+def weighted(chart: Chart, name: str) -> dict[str, float]:
+    """Return a quantity before the first step of the layers with trained weights, in order."""
+    found, gains = at_start(chart, name), at_start(chart, "weight_gain")
+    if found is None or gains is None:
+        return {}
+    return {n: v for n, v in found.values.items() if n in gains.values}
+
+
+def gains(chart: Chart, least: int = 1) -> dict[str, float]:
+    """Return the gains of layers of at least so many inputs, those with weights of zero aside."""
+    found = at_start(chart, "weight_gain")
+    layers = chart.facts.get("layers", {})
+    return {} if found is None else {
+        n: g for n, g in found.values.items()
+        if g > 0 and math.prod(layers.get(n, {}).get("shape", [0, 0])[1:]) >= least
+    }  # fmt: skip
+
+
+def middle(values: dict[str, float]) -> float:
+    """Return the median; NaN of nothing."""
+    return median(values.values()) if values else math.nan
+
+
+def adaptive(chart: Chart) -> bool:
+    """Return whether the optimizer divides by the size of gradients, so that theirs is lost."""
+    rule = chart.facts.get("optimizer", {}).get("rule")
+    return rule is not None and rule not in PLAIN
+
+
+def step_size(chart: Chart) -> float:
+    """Return the optimizer's step size; NaN without one."""
+    return float(chart.facts.get("optimizer", {}).get("lr", math.nan))

@@ -1,0 +1,174 @@
+"""Signals and gradients that are lost, or grow without bound, over the layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+from chymist.doctor.layers import adaptive, at_start, weighted
+from chymist.doctor.rule import Rule
+
+LONGEST = 10**6
+"""Steps: trainings are shorter."""
+GROWN, RUINOUS = 100.0, 10**4
+"""Root mean squares, relative to where they start."""
+UNNORMED = 20.0
+"""As `GROWN`, of signals that no layer sets back to 1."""
+
+
+def vanishing(chart: Chart) -> Iterator[Finding]:
+    """Find a first layer whose gradient is lost beside the last one's."""
+    ends = _ends(chart)
+    if ends is None:
+        return
+    first, last, ratio = ends
+    scaled = adaptive(chart)
+    threshold = 1e-4 if scaled else LONGEST**-0.5
+    if not 0 < ratio < threshold:
+        return
+    yield Finding(
+        rule="vanishing-gradient", severity="critical" if ratio < threshold / 30 else "warning",
+        layer=first,
+        says=f"the gradient vanishes on its way back: at {first} it is {ratio:.2g} of that at "
+             f"{last}",
+        value=ratio, threshold=threshold,
+        formula="10^-4: at the rate r a layer takes 10^4 steps with an adaptive rule" if scaled
+                else "1/sqrt(10^6): at the rate r^2 a layer takes more than 10^6 steps",
+        why="A layer's share in what a gradient step changes goes with the square of its gradient "
+            "(with a rule that divides by the gradient's size, with its first power). Where each "
+            "layer multiplies by a factor below one, the product falls exponentially with depth, "
+            "and the first layers do not train within any training.",
+        remedy="initialise so that variance is kept: nn.init.kaiming_normal_(weight, "
+               "nonlinearity='relu') or xavier_normal_ for tanh; add residual connections or "
+               "normalisation between layers",
+        study="transformer-initialisation",
+    )  # fmt: skip
+
+
+def exploding_gradient(chart: Chart) -> Iterator[Finding]:
+    """Find a first layer whose gradient is far larger than the last one's."""
+    ends = _ends(chart)
+    if ends is None or not ends[2] > GROWN:
+        return
+    first, last, ratio = ends
+    yield Finding(
+        rule="exploding-gradient", severity="critical" if ratio > RUINOUS else "warning",
+        layer=first,
+        says=f"the gradient explodes on its way back: at {first} it is {ratio:.3g} times that at "
+             f"{last}",
+        value=ratio, threshold=GROWN, formula="100 times over all layers",
+        why="Each layer multiplies the gradient by a factor above one, so that it grows "
+            "exponentially with depth. The curvature grows with its square, and the largest "
+            "stable step size falls as fast.",
+        remedy="initialise so that variance is kept, standard deviation sqrt(2/fan_in) for ReLU "
+               "and 1/sqrt(fan_in) else; or clip the gradient's norm",
+        study="transformer-initialisation",
+    )  # fmt: skip
+
+
+def exploding_signal(chart: Chart) -> Iterator[Finding]:
+    """Find layers that hand on far more than the network was given."""
+    leaving, entering = weighted(chart, "signal"), weighted(chart, "signal_entering")
+    # What is small at the input, biases make large at once, which is no growth.
+    start = max(1.0, math.sqrt(next((v for v in entering.values() if v > 0), 1.0)))
+    grown = {n: math.sqrt(v) / start for n, v in leaving.items() if v >= 0}
+    limit = GROWN if chart.facts.get("normed", True) else UNNORMED
+    if not grown or not max(grown.values()) > limit:
+        return
+    layer = max(grown, key=lambda n: grown[n])
+    yield Finding(
+        rule="exploding-signal", severity="critical" if grown[layer] > RUINOUS else "warning",
+        layer=layer,
+        says=f"signals explode on their way: what {layer} hands on is {grown[layer]:.3g} times as "
+             "large as what the first layer is given",
+        value=grown[layer], threshold=limit,
+        formula=f"{limit:g} times what the network is given, or 1, root mean square",
+        why="Weights of variance sigma^2/fan_in multiply the second moment by sigma^2, with ReLU "
+            "by sigma^2/2: above 1 it grows exponentially with depth. Outputs and loss start far "
+            "too large, and the curvature with them.",
+        remedy="initialise with standard deviation sqrt(2/fan_in) for ReLU, 1/sqrt(fan_in) else: "
+               "nn.init.kaiming_normal_(weight, nonlinearity='relu'); normalise between layers",
+        study="transformer-initialisation",
+    )  # fmt: skip
+
+
+def residual_growth(chart: Chart) -> Iterator[Finding]:
+    """Find stacks of equal blocks through which the stream grows faster than linearly."""
+    signal, entering = at_start(chart, "signal"), at_start(chart, "signal_entering")
+    if signal is None or entering is None:
+        return
+    for prefix, blocks in _stacks(signal.values).items():
+        start, end = entering.values.get(blocks[0], math.nan), signal.values[blocks[-1]]
+        n = len(blocks)
+        linear = GROWN * n
+        if n < 4 or not start > 0 or not end / start > linear:
+            continue
+        factor = (end / start) ** (1 / n)
+        yield Finding(
+            rule="residual-growth", severity="warning", layer=prefix,
+            says=f"the stream grows {end / start:.3g}-fold in variance through the {n} blocks of "
+                 f"{prefix}, {factor:.2g} a block",
+            value=end / start, threshold=linear, formula="100 N, N blocks; 1 + N for unit branches",
+            why="With normalised branches the stream's variance is v_0 + sum of branch variances "
+                "and grows linearly with depth. Branches that are not normalised add in proportion "
+                "to the stream itself, which grows exponentially: the last blocks outweigh all "
+                "others, and gradients explode on the way back.",
+            remedy="normalise the branch's input, x + branch(norm(x)); or start the branch's last "
+                   "layer at zero, or divide its weights by sqrt(N)",
+            study="transformer-initialisation",
+        )  # fmt: skip
+
+
+def _ends(chart: Chart) -> tuple[str, str, float] | None:
+    back, layers = at_start(chart, "signal_backward_norm"), weighted(chart, "signal_backward_norm")
+    if back is None or len(layers) < 2:
+        return None
+    first, last = next(iter(back.values)), list(layers)[-1]
+    # A first layer of branches may have less than what it adds to.
+    near, far = max(back.values[first], next(iter(layers.values()))), layers[last]
+    return (first, last, near / far) if far > 0 else None
+
+
+def _stacks(values: object) -> dict[str, list[str]]:
+    stacks: dict[str, list[str]] = {}
+    for name in values if isinstance(values, dict) else ():
+        parent, _, own = name.rpartition(".")
+        if own.isdigit() and parent:
+            stacks.setdefault(parent, []).append(name)
+    return stacks
+
+
+VANISHING_GRADIENT = Rule(
+    "vanishing-gradient",
+    "transformer-initialisation",
+    "gradients that are lost on their way back before training",
+    ("signal_backward_norm", "weight_gain"),
+    vanishing,
+    explains=("rank-collapse", "small-step", "no-gradient"),
+)
+EXPLODING_GRADIENT = Rule(
+    "exploding-gradient",
+    "transformer-initialisation",
+    "gradients that grow on their way back before training",
+    ("signal_backward_norm", "weight_gain"),
+    exploding_gradient,
+    explains=("step-size",),
+)
+EXPLODING_SIGNAL = Rule(
+    "exploding-signal",
+    "transformer-initialisation",
+    "signals that grow through the layers before training",
+    ("signal", "signal_entering", "weight_gain"),
+    exploding_signal,
+    explains=("loss-at-init", "step-size", "saturated-units", "exploding-gradient"),
+)
+RESIDUAL_GROWTH = Rule(
+    "residual-growth",
+    "transformer-initialisation",
+    "a residual stream that grows exponentially with depth",
+    ("signal", "signal_entering"),
+    residual_growth,
+    explains=("exploding-signal", "exploding-gradient", "loss-at-init", "step-size"),
+)

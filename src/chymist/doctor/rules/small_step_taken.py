@@ -1,0 +1,57 @@
+"""A step size far below what the curvature allows, with which little is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from chymist.doctor import trends
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+
+FAR = 0.02
+"""Sharpness over the threshold below which steps could be tens of times larger."""
+PATH = 0.02
+"""Share of the weights' size that all steps together could have moved them by."""
+FALLEN = 0.2
+"""Share of the loss that is gone from which on a training is not called too slow."""
+STEPS = 50
+
+
+def judge(chart: Chart) -> Iterator[Finding]:
+    """Find a training that has hardly moved, at a sharpness far below the threshold."""
+    course, taken = trends.course(chart), trends.steps(chart)
+    ratios = [r for _, r in trends.stability(chart)]
+    moves = [v for _, v in chart.series("update_ratio") if v == v]
+    if course is None or not ratios or not moves or taken < STEPS:
+        return
+    rates = [v for _, v in chart.series("lr")]
+    if course.fallen > FALLEN or max(ratios) > FAR or max(rates, default=0.0) <= 0:
+        return
+    path = median(moves) * taken
+    if path > PATH:
+        return
+    ratio, lr = max(ratios), max(rates)
+    yield Finding(
+        rule="small-step", severity="warning",
+        says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
+             f"most {path:.2g} of their size, at {ratio:.2g} of the largest stable step",
+        value=ratio, threshold=FAR,
+        formula="sharpness / threshold of stability, while steps * update ratio < 0.02",
+        why="The time that descent takes goes as 1/lr, up to the threshold of stability set by "
+            "the sharpness. Far below it steps could be larger at no risk, and what is learnt in "
+            "as many steps is proportionally more.",
+        remedy=f"lr={lr * min(0.1 / ratio, 100.0):.2g}, and raise it further while the loss falls",
+        study="edge-of-stability", step=taken,
+    )  # fmt: skip
+
+
+READS = (
+    "sharpness",
+    "sharpness_threshold",
+    "preconditioned_sharpness",
+    "preconditioned_threshold",
+    "update_ratio",
+    "loss",
+    "lr",
+)

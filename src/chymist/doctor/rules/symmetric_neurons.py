@@ -1,0 +1,48 @@
+"""Neurons that are born equal and can never differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+from chymist.doctor.layers import at_start
+from chymist.doctor.rule import Rule
+
+SOME, MOST = 0.25, 0.9
+"""Shares of a layer's neurons: random ones have none that are equal."""
+
+
+def judge(chart: Chart) -> Iterator[Finding]:
+    """Find layers whose neurons have equal weights and equal gradients."""
+    found = at_start(chart, "twin_units")
+    twins = {n: v for n, v in found.values.items() if v > SOME} if found is not None else {}
+    if not twins:
+        return
+    layer = max(twins, key=lambda n: twins[n])
+    yield Finding(
+        rule="symmetric-neurons", severity="critical" if twins[layer] >= MOST else "warning",
+        layer=layer,
+        says=f"{twins[layer]:.0%} of the neurons of {layer} are equal to another, and get the same "
+             "gradient" + (f"; so in {len(twins)} layers" if len(twins) > 1 else ""),
+        value=twins[layer], threshold=SOME,
+        formula="share of neurons with the weights and the gradient of another, 0 at random",
+        why="Every common update rule treats equal weights with equal gradients alike, so these "
+            "neurons stay equal for ever: the layer has as many neurons as it has different ones, "
+            "which is what condensation ends in, at its start.",
+        remedy=f"initialise {layer}.weight at random: nn.init.kaiming_normal_({layer}.weight)",
+        study="condensation",
+    )  # fmt: skip
+
+
+SYMMETRIC_NEURONS = Rule(
+    "symmetric-neurons",
+    "condensation",
+    "neurons with equal weights and equal gradients, which training cannot part",
+    ("twin_units",),
+    judge,
+    explains=(
+        "no-gradient", "small-init", "vanishing-gradient", "dead-units", "rank-collapse",
+        "small-step",
+    ),
+)  # fmt: skip

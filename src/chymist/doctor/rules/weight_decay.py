@@ -1,0 +1,58 @@
+"""A weight decay that outweighs the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+from chymist.doctor.layers import at_start, step_size
+from chymist.doctor.rule import Rule
+
+SHRUNK = 0.01
+"""Share of a weight that decay takes a step: within 100 steps it would be gone."""
+OUTWEIGHED = 3.0
+
+
+def judge(chart: Chart) -> Iterator[Finding]:
+    """Find a decay that shrinks weights within 100 steps, or is larger than their gradients."""
+    made = chart.facts.get("optimizer", {})
+    decay, lr, rule = float(made.get("weight_decay", 0.0)), step_size(chart), made.get("rule")
+    if not decay > 0 or not lr > 0:
+        return
+    if rule in ("SGD", "AdamW"):
+        a_step = lr * decay / (1 - min(float(made.get("momentum", 0.0)), 0.999))
+        value, threshold, formula = a_step, SHRUNK, "lr weight_decay / (1 - momentum), a step"
+        fitting = decay * SHRUNK / (10 * a_step)
+    else:
+        weights, slopes = at_start(chart, "parameter_rms"), at_start(chart, "gradient_rms")
+        if weights is None or slopes is None:
+            return
+        shares = [
+            decay * weights.values[n] / g for n, g in slopes.values.items()
+            if g > 0 and weights.values.get(n, 0.0) > 0
+        ]  # fmt: skip
+        value, threshold = median(shares) if shares else 0.0, OUTWEIGHED
+        formula, fitting = "weight_decay |w| / |gradient|, root mean squares", decay / 100
+    if not value > threshold:
+        return
+    yield Finding(
+        rule="weight-decay", severity="critical" if value > 3 * threshold else "warning",
+        says=f"the weight decay {decay:.3g} is too large: {formula} is {value:.2g}",
+        value=value, threshold=threshold, formula=formula,
+        why="Decay shrinks every weight by a factor a step, the loss has to rebuild what is lost. "
+            "Where decay is faster than anything can be learnt, the weights end at zero, and the "
+            "network at a constant.",
+        remedy=f"weight_decay={fitting:.1g} or less",
+        study="implicit-low-rank",
+    )  # fmt: skip
+
+
+WEIGHT_DECAY = Rule(
+    "weight-decay",
+    "implicit-low-rank",
+    "a weight decay that outweighs the loss",
+    ("parameter_rms", "gradient_rms"),
+    judge,
+)
