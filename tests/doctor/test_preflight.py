@@ -64,7 +64,7 @@ def test_the_divided_net_is_healthy() -> None:
     assert not found.chart.off
 
 
-@pytest.mark.parametrize(("times", "severity"), [(0.5, None), (1.5, "note"), (3.0, "critical")])
+@pytest.mark.parametrize(("times", "severity"), [(0.5, None), (1.5, "critical"), (3.0, "critical")])
 def test_a_step_beyond_the_threshold(times: float, severity: str | None) -> None:
     x = torch.randn(50, 3, dtype=torch.float64)
     model = nn.Linear(3, 1, bias=False).double()

@@ -46,6 +46,16 @@ def middle(values: dict[str, float]) -> float:
     return median(values.values()) if values else math.nan
 
 
+def classes(chart: Chart) -> float:
+    """Return of how many classes the loss is a cross-entropy: that of zeros is ln C; else NaN."""
+    zeros = number(chart, "loss_of_zeros")
+    for place in ("", "last"):
+        several = number(chart, "outputs", place)
+        if several > 1 and abs(zeros - math.log(several)) < 1e-3 * math.log(several):
+            return several
+    return math.nan
+
+
 def adaptive(chart: Chart) -> bool:
     """Return whether the optimizer divides by the size of gradients, so that theirs is lost."""
     rule = chart.facts.get("optimizer", {}).get("rule")

@@ -21,8 +21,8 @@ _SAME = {
     _aten.view, _aten._unsafe_view, _aten.reshape, _aten.permute, _aten.transpose, _aten.t,
     _aten.expand, _aten.clone, _aten.slice, _aten.select, _aten.split, _aten.split_with_sizes,
     _aten.chunk, _aten.unbind, _aten.unsqueeze, _aten.squeeze, _aten.masked_fill,
-    _aten.masked_fill_, _aten.add, _aten.add_, _aten.where, _aten.alias, _aten.detach, _aten.unsafe_split, _aten.copy_,
-    _aten._to_copy, _aten.contiguous,
+    _aten.masked_fill_, _aten.add, _aten.add_, _aten.where, _aten.alias, _aten.detach,
+    _aten.unsafe_split, _aten._to_copy, _aten.contiguous,
 }  # fmt: skip
 _FACTOR = {_aten.mul, _aten.div, _aten.mul_, _aten.div_}
 

@@ -22,7 +22,8 @@ def ending(patient: Patient) -> str:
     seen = _Last()
     rest = {n: b.clone() for n, b in patient.model.named_buffers()}
     own = {n: p.detach() for n, p in patient.model.named_parameters()}
-    with torch.no_grad(), seen:
+    # With gradients, as a model that takes derivatives of its own output needs them.
+    with torch.enable_grad(), seen:
         out = called(patient.model, {**own, **rest}, patient.x)
     first = next((t for t in tree.tree_leaves(out) if isinstance(t, Tensor)), None)
     for kind, made in seen.kept.items():

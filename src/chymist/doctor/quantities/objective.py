@@ -37,6 +37,7 @@ def measure(patient: Patient) -> Values:
         found["output_rms"] = {"": _rms(rows)}
         found["output_std"] = {"": float((rows - rows.mean(0)).square().mean().sqrt())}
         found["outputs"] = {"": float(out.shape[1] if out.ndim > 1 else 1)}
+        found["outputs"]["last"] = float(out.shape[-1])
         found |= _blind(patient, out, y)
         kind = ending(patient)
         found["probabilities"] = {kind: 1.0} if kind else {}

@@ -7,64 +7,97 @@ from torch import Tensor
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
-from chymist.instruments import ntk
+from chymist.instruments.calling import called
 
-INPUTS, OUTPUTS, SAMPLES = 3, 3, 256
-"""Most inputs and outputs of a sample, and most samples, of which it is measured."""
+INPUTS, OUTPUTS, ROWS = 3, 3, 200
+"""Most inputs and outputs of a sample, and most outputs in all, of which it is measured."""
 FEWEST = 40
 """Fewest samples that tell a frequency from noise."""
 REACH = 1000.0
 """Eigenvalues of the kernel this many times below the largest are out of reach: at the largest
 stable step, a target along them falls by a factor e in 500 steps or more."""
-WORK = 10**8
-"""Samples times parameters beyond which fewer samples are taken."""
+WORK = 2 * 10**7
+"""Outputs times parameters beyond which fewer outputs are taken."""
 
 
 def measure(patient: Patient) -> Values:
-    """Enter the shares of the targets' variance that are out of the kernel's reach, and smooth.
+    """Enter the shares of what is to be learnt that are out of the kernel's reach, and smooth.
 
-    `out_of_reach`: the share, their mean aside, along eigenvectors of the tangent kernel whose
-    eigenvalue is below 1/`REACH` of the largest. `smooth`: 1 minus half the mean squared difference
-    of targets between nearest samples over their variance, about 0 for noise. On one input,
-    `wave_out_of_reach` is the share of those frequencies, whole waves on the inputs' range, that
-    stand out from noise and are out of reach by as much as 0.98, and `wave_frequency` the lowest.
-    Nothing for other data than regression on up to three inputs.
+    `out_of_reach`: the share of the residual, outputs minus targets (their mean aside), or of an
+    output whose square is the loss, along eigenvectors of the tangent kernel whose eigenvalue is
+    below 1/`REACH` of the largest. `smooth`: 1 minus half the mean squared difference of targets
+    between nearest samples over their variance, about 0 for noise. On one input,
+    `wave_out_of_reach` is the share of those frequencies of the targets, whole waves on the inputs'
+    range, that stand out from noise and are out of reach by as much as 0.98, and `wave_frequency`
+    the lowest. Nothing for other data than regression on up to three inputs.
     """
-    x, y = patient.x, patient.given
-    x = x[0] if isinstance(x, tuple) and len(x) == 1 else x
-    if not _low(x, y, patient.samples):
+    x = patient.x[0] if isinstance(patient.x, tuple) and len(patient.x) == 1 else patient.x
+    left = _residual(patient) if _low(x) else None
+    if left is None:
         return {}
-    parameters = sum(p.numel() for p in patient.model.parameters())
-    most = min(SAMPLES, max(FEWEST, WORK // max(parameters, 1)))
-    goal = y.detach().double().reshape(len(y), -1)
-    rows = x.detach().double()
-    picked = torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()
-    if len(rows) > most:
-        # A contiguous piece would lose low frequencies, a thinned one high ones: those at random.
-        drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        picked = drawn[:most].sort().values
-    goal = goal - goal.mean(0)
-    if not bool(goal.square().sum() > 0):
+    kernel, picked = _kernel(patient, left.numel())
+    if len(picked) < FEWEST:
         return {}
-    kernel = ntk(patient.model, x[picked], only=patient.used).detach().double()
     levels, vectors = torch.linalg.eigh(0.5 * (kernel + kernel.mT))
-    far = levels < levels[-1] / REACH
-    part = goal[picked] - goal[picked].mean(0)
-    found = {
-        "out_of_reach": {"": _share(vectors[:, far], part)},
-        "smooth": {"": _smooth(rows, goal)},
-    }
-    if rows.shape[1] == 1:
-        found |= _waves(rows[:, 0], goal, rows[picked, 0], vectors[:, far])
+    far = vectors[:, levels < levels[-1] / REACH]
+    part = left.flatten()[picked, None]
+    found = {"out_of_reach": {"": _share(far, part)}}
+    y = patient.given
+    if isinstance(y, Tensor):
+        rows, goal = x.detach().double(), y.detach().double().reshape(len(y), -1)
+        goal = goal - goal.mean(0)
+        if not bool(goal.square().sum() > 0):
+            return {}
+        found["smooth"] = {"": _smooth(rows, goal)}
+        if rows.shape[1] == 1 and goal.shape[1] == 1:
+            found |= _waves(rows[:, 0], goal, rows[picked, 0], far)
     return found
 
 
-def _low(x: object, y: object, samples: int) -> bool:
+def _low(x: object) -> bool:
     return (
-        isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == 2
-        and x.is_floating_point() and y.is_floating_point() and len(y) == len(x) == samples
-        and x.shape[1] <= INPUTS and y.numel() <= OUTPUTS * samples and samples >= FEWEST
+        isinstance(x, Tensor) and x.ndim == 2 and x.is_floating_point()
+        and x.shape[1] <= INPUTS and len(x) >= FEWEST
     )  # fmt: skip
+
+
+def _residual(patient: Patient) -> Tensor | None:
+    """Return what descent on a squared error takes out of outputs, None for other losses."""
+    out, y = patient.slopes().output, patient.given
+    if not isinstance(out, Tensor) or out.numel() > OUTPUTS * patient.samples + FEWEST:
+        return None
+    if y is None:
+        loss, twice = (float(patient.loss(f * out, patient.y)) for f in (1.0, 2.0))
+        return out.double() if abs(twice - 4 * loss) <= 1e-3 * abs(loss) else None
+    if not isinstance(y, Tensor) or not y.is_floating_point() or y.shape != out.shape:
+        return None
+    left = out.double() - y.double()
+    return left - left.mean(0)
+
+
+def _kernel(patient: Patient, outputs: int) -> tuple[Tensor, Tensor]:
+    """Return the tangent kernel of some of the outputs, all samples together, and which."""
+    used = patient.used
+    own: dict[str, Tensor] = {n: p.detach() for n, p in patient.model.named_parameters()}
+    leaves = [own[n].requires_grad_() for n in used]
+    size = sum(p.numel() for p in leaves)
+    most = min(ROWS, WORK // max(size, 1), outputs)
+    picked = torch.randperm(outputs, generator=torch.Generator().manual_seed(0))[:most].sort()
+    rest = {n: b.clone() for n, b in patient.model.named_buffers()}
+    rows = []
+    with torch.enable_grad():
+        out = called(patient.model, {**own, **rest}, patient.x).flatten()
+        for i in picked.values.tolist() if most >= FEWEST else []:
+            made = torch.autograd.grad(out[i], leaves, retain_graph=True, allow_unused=True)
+            parts = [
+                torch.zeros_like(p).flatten() if g is None else g.flatten()
+                for p, g in zip(leaves, made, strict=True)
+            ]
+            rows.append(torch.cat(parts).double())
+    if not rows:
+        return torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64)
+    jacobian = torch.stack(rows)
+    return jacobian @ jacobian.mT, picked.values
 
 
 def _share(far: Tensor, part: Tensor) -> float:
@@ -84,7 +117,7 @@ def _waves(x: Tensor, goal: Tensor, picked: Tensor, far: Tensor) -> dict[str, di
     length = float(x.max() - x.min())
     if not length > 0:
         return {}
-    most = len(picked) // 4
+    most = len(picked) // 2
     k = torch.arange(1, most + 1, dtype=torch.float64)
 
     def waves(places: Tensor) -> tuple[Tensor, Tensor]:

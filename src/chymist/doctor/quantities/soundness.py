@@ -13,8 +13,8 @@ def measure(patient: Patient) -> Values:
     """Enter what is not finite, by name; sizes of features over samples; size of the targets.
 
     `input_rms`: root mean square of all numeric inputs (""), and the largest, median and smallest
-    of a feature's, features that do not vary aside. `input_offset`: the largest |mean| / standard
-    deviation of a feature. A feature is one entry of a sample, of a picture a channel, of tokens
+    of a feature's, features that do not vary aside. `input_offset`: the median of a feature's |mean|
+    over its standard deviation. A feature is one entry of a sample, of a picture a channel, of tokens
     the last dimension.
     """
     found: dict[str, dict[str, float]] = {
@@ -39,7 +39,7 @@ def measure(patient: Patient) -> Values:
                 "largest": float(rms.max()), "median": float(rms.median()),
                 "smallest": float(rms.min()),
             }  # fmt: skip
-            found["input_offset"] = {"": float((means.abs() / stds)[moving].max())}
+            found["input_offset"] = {"": float((means.abs() / stds)[moving].median())}
     y = patient.given
     if isinstance(y, Tensor) and y.is_floating_point() and len(y) > 1 and not _bad(y):
         wide = y.double().flatten(1) if y.ndim > 1 else y.double()[:, None]

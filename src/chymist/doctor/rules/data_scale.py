@@ -11,8 +11,8 @@ from chymist.doctor.rule import Rule
 
 LARGE, SMALL = 10.0, 0.01
 """Root mean squares of inputs: initialisations are for 1."""
-UNEVEN, FAR = 100.0, 100.0
-"""The largest feature over the median one; a feature's mean over its standard deviation."""
+UNEVEN, FAR = 100.0, 30.0
+"""The largest feature over the median one; the median feature's mean in standard deviations."""
 TARGETS = 30.0
 """Root mean square of targets: outputs start at 1 or below."""
 
@@ -31,7 +31,7 @@ def inputs(chart: Chart) -> Iterator[Finding]:
             f"one input feature is {uneven:.3g} times as large as the median one", uneven, UNEVEN
         )  # fmt: skip
     elif far > FAR:
-        says, value, threshold = f"an input's mean is {far:.3g} standard deviations", far, FAR
+        says, value, threshold = f"the inputs' mean is {far:.3g} standard deviations", far, FAR
     elif whole < SMALL:
         says, value, threshold = f"the inputs have root mean square {whole:.3g}", whole, SMALL
     else:

@@ -18,7 +18,7 @@ def before(chart: Chart) -> Iterator[Finding]:
     """Find targets of high frequency, smooth on the samples, that the kernel hardly reaches."""
     out, smooth = number(chart, "out_of_reach"), number(chart, "smooth")
     waves, lowest = number(chart, "wave_out_of_reach"), number(chart, "wave_frequency")
-    if out > OUT and smooth > SMOOTH:
+    if out > OUT and not smooth <= SMOOTH:  # A residual without targets has no noise.
         value, threshold, which = out, OUT, "varies along directions"
     elif waves > WAVES:
         value, threshold, which = waves, WAVES, f"lies at {lowest:.0f} waves and more on the range"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import number
+from chymist.doctor.layers import classes, number
 from chymist.doctor.rule import Rule
 
 WORSE = 1000.0
@@ -26,9 +26,9 @@ OUTPUTS = (
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a loss before training far above chance: ln C, or the targets' variance."""
     loss, zeros = number(chart, "loss"), number(chart, "loss_of_zeros")
-    classes, mean = number(chart, "outputs"), number(chart, "loss_of_mean")
-    binary = _near(zeros, math.log(2)) and not math.isnan(mean)
-    if binary or (classes > 1 and _near(zeros, math.log(classes))):
+    mean = number(chart, "loss_of_mean")
+    binary = abs(zeros - math.log(2)) < 1e-3 * math.log(2) and not math.isnan(mean)
+    if binary or classes(chart) > 1:
         chance, limit = zeros, 2 * zeros
         name = "ln 2" if binary else "ln C"
         formula = f"2 {name}, the expected loss at logits of variance 2 {name}"
@@ -49,10 +49,6 @@ def judge(chart: Chart) -> Iterator[Finding]:
                "check the scale of its inputs",
         study="transformer-initialisation",
     )  # fmt: skip
-
-
-def _near(value: float, expected: float) -> bool:
-    return abs(value - expected) < 1e-3 * expected
 
 
 LOSS_AT_INIT = Rule(

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import at_start, number
+from chymist.doctor.layers import at_start, classes, number
 from chymist.doctor.rule import Rule
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a loss that cannot fall, as it takes the softmax of probabilities."""
-    classes, zeros = number(chart, "outputs"), number(chart, "loss_of_zeros")
+    several, zeros = classes(chart), number(chart, "loss_of_zeros")
     ends = at_start(chart, "probabilities")
     kind = next(iter(ends.values), "") if ends is not None else ""
     if kind == "sigmoid" and abs(zeros - math.log(2)) < 1e-3 * math.log(2):
         # At logits of 1 for all that is right and 0 for all that is wrong, half of each.
         least, what = (math.log(1 + math.exp(-1)) + math.log(2)) / 2, "sigmoid"
-    elif classes > 1 and abs(zeros - math.log(classes)) < 1e-3 * math.log(classes):
-        least, what = math.log(1 + (classes - 1) / math.e), "softmax"
+    elif several > 1:
+        least, what = math.log(1 + (several - 1) / math.e), "softmax"
         certain = number(chart, "loss_of_certain")
         if kind != "softmax" and not abs(certain - least) < 1e-3 * least:
             return

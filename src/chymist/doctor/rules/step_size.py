@@ -16,6 +16,8 @@ at lr = 4/sharpness); above, they diverge."""
 PEAK, RUINOUS = 3.0, 10.0
 """How far the loss may rise in the first steps, over its start: a step r times the best along its
 direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
+SOME = 1.05
+"""A rise that is more than what batches and rounding do."""
 BEYOND = 5.0
 """Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
@@ -29,9 +31,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
-        tried = not math.isnan(rise)
-        harm = rise > PEAK or end > start
-        bad = ratio > CATAPULT and (harm or not tried)
+        lost = rise > RUINOUS or (end > start and rise > SOME)
+        bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
         yield Finding(
             rule="step-size", severity="critical" if bad else "note",
             says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
@@ -47,7 +48,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
         )  # fmt: skip
         return
     beyond = number(chart, "trial_sharpness") / number(chart, "trial_threshold")
-    if rise > PEAK or (end > start and rise > 1.05):
+    if rise > PEAK or (end > start and rise > SOME):
         bad = rise > RUINOUS or end > start
         yield Finding(
             rule="step-size", severity="critical" if bad else "warning",
