@@ -10,7 +10,7 @@ import doctor.watched_loops as loops
 import pytest
 import torch
 from doctor.watched_loops import Made, with_and_without
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 import chymist
@@ -66,6 +66,214 @@ def test_a_training_ends_with_the_same_bits(make: Callable[[], Made]) -> None:
     assert w.chart.off == {}
     assert {"loss", "gradient_norm", "update_ratio"} <= set(w.chart.readings)
     assert w.steps == STEPS
+
+
+def resnet() -> Made:
+    class Block(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.one, self.two = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+            self.norm = nn.BatchNorm2d(width)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.as_tensor(x + self.two(self.norm(self.one(x)).relu()))
+
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), Block(4), Block(4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    return model, functional.cross_entropy, optimizer, classes(model, optimizer, 1, 6, 6)
+
+
+def encoder() -> Made:
+    """Dropout draws from the generator at every step."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.2, batch_first=True)
+    model = nn.Sequential(
+        nn.Embedding(11, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
+        nn.Linear(8, 11),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        return functional.cross_entropy(out.flatten(0, 1), y.flatten())
+
+    def step() -> None:
+        x = torch.randint(0, 11, (8, 6))
+        optimizer.zero_grad()
+        loss(model(x), x.roll(1, 1)).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return model, loss, optimizer, step
+
+
+class Causal(nn.Module):
+    """A language model whose read-out is its embedding, and which computes its own loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8)
+        self.places = nn.Parameter(torch.randn(6, 8) * 0.1)
+        self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 11, bias=False)
+        self.head.weight = self.embedding.weight
+        self.register_buffer("mask", torch.ones(6, 6).tril() == 0)
+
+    def forward(self, x: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        h = self.embedding(x) + self.places
+        logits = self.q(h) @ self.k(h).mT / 8**0.5
+        out = self.head(self.norm(h + logits.masked_fill(self.mask, -1e9).softmax(-1) @ self.v(h)))
+        if targets is None:
+            return out, None
+        return out, functional.cross_entropy(out.flatten(0, 1), targets.flatten())
+
+
+def causal() -> Made:
+    model = Causal()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
+
+    def step() -> None:
+        x = torch.randint(0, 11, (8, 6))
+        _, loss = model(x, targets=x.roll(-1, 1))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return model, lambda out: out[1], optimizer, step
+
+
+def frozen() -> Made:
+    model = mlp()
+    model[0].requires_grad_(False)  # type: ignore[index]
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    return model, functional.cross_entropy, optimizer, classes(model, optimizer)
+
+
+class Mixed(nn.Module):
+    """The middle is in half precision, as a converted part of a network may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle = nn.Linear(4, 8), nn.Linear(8, 8).bfloat16()
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.middle(self.first(x).relu().to(self.middle.weight.dtype))
+        return torch.as_tensor(self.last(h.to(self.last.weight.dtype)))
+
+
+def mixed() -> Made:
+    model = Mixed()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return model, functional.cross_entropy, optimizer, classes(model, optimizer)
+
+
+def autocast() -> Made:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step() -> None:
+        x, y = torch.randn(16, 4), torch.randint(0, 3, (16,))
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+    return model, functional.cross_entropy, optimizer, step
+
+
+def accumulation() -> Made:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = nn.CrossEntropyLoss()
+
+    def step() -> None:
+        for _ in range(4):
+            x, y = torch.randn(8, 4), torch.randint(0, 3, (8,))
+            (loss(model(x), y) / 4).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return model, loss, optimizer, step
+
+
+def several() -> Made:
+    """Two losses, seen as a closure that draws; the loop draws from the same generator."""
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def loss() -> Tensor:
+        x = torch.rand(16, 2).requires_grad_()
+        u = model(x)
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        inside = (slope.sum(1) - 1).square().mean()
+        return inside + model(torch.zeros(4, 2)).square().mean()
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=False)
+        loss().backward()
+        optimizer.step()
+
+    return model, loss, optimizer, step
+
+
+def lbfgs() -> Made:
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
+    x = torch.linspace(-1, 1, 16)[:, None]
+
+    def step() -> None:
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            value = functional.mse_loss(model(x), x.sin())
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+
+    return model, functional.mse_loss, optimizer, step
+
+
+OTHERS = [resnet, encoder, causal, frozen, mixed, autocast, accumulation, several, lbfgs]
+
+
+@pytest.mark.parametrize("make", OTHERS)
+def test_so_do_trainings_of_other_kinds(make: Callable[[], Made]) -> None:
+    differ, w = with_and_without(make, STEPS, **OFTEN)
+    assert differ == []
+    assert "target" not in w.chart.off and "watch" not in w.chart.off
+    assert {"loss", "gradient_norm", "update_ratio"} <= set(w.chart.readings)
+    assert w.steps == STEPS
+
+
+@pytest.mark.parametrize("make", [plain, *OTHERS])
+def test_so_do_trainings_of_which_all_is_measured(make: Callable[[], Made]) -> None:
+    differ, w = with_and_without(make, 21, every=10)
+    assert differ == []
+    assert not w.chart.off
+    if make is not lbfgs:
+        assert {"sharpness", "preconditioned_sharpness"} & set(w.chart.readings)
+    if make is not several:
+        assert {"signal", "noise_trace", "kernel_turned"} - {
+            "kernel_turned" if make is causal else ""
+        } <= set(w.chart.readings)
+
+
+@pytest.mark.slow
+def test_so_does_a_compiled_model() -> None:
+    def make() -> Made:
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        compiled = torch.compile(model, backend="eager")
+        return compiled, functional.cross_entropy, optimizer, classes(compiled, optimizer)
+
+    differ, w = with_and_without(make, 50, **OFTEN)
+    assert differ == []
+    assert w.chart.off == {}
+    assert "sharpness" in w.chart.readings
 
 
 def test_an_instrument_that_raises_is_switched_off_and_the_training_goes_on() -> None:

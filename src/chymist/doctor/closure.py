@@ -33,10 +33,13 @@ class Closed(nn.Module):
 
     def forward(self, _: Tensor) -> Any:
         """Evaluate the closure."""
-        with torch.random.fork_rng():
+        wanted = torch.is_grad_enabled()
+        # The closure may differentiate by its inputs, as residuals of equations do.
+        with torch.random.fork_rng(), torch.enable_grad():
             torch.set_rng_state(vars(self)["_drawn"])
-            # In a tuple: it is no output that could be held against a target.
-            return (vars(self)["_closure"](),)
+            value = vars(self)["_closure"]()
+        # In a tuple: it is no output that could be held against a target.
+        return (value if wanted or not isinstance(value, Tensor) else value.detach(),)
 
 
 @contextmanager

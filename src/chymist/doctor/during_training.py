@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +32,8 @@ from chymist.errors import BadParameter, UsageError
 
 CLOSING = 2.0
 """Seconds that the last examination may take, when the training is over."""
+FACTS = 0.001
+"""Seconds that noting facts is guessed to take; it waits for ten times as many to be spent."""
 TRIES = 3
 """Steps at which the loss is looked for before it is given up."""
 FRUITLESS = 2
@@ -70,7 +72,7 @@ class Watch:
         self._losses = Losses(self.chart)
         self._due: list[str] = sorted(self._tasks) if every else []
         self._calls = self._misses = 0
-        self._off = self._met = self._diverged = False
+        self._off = self._met = self._gathered = self._diverged = False
         self._ended: float | None = None
         self._hooks: list[Any] = []
         self._ends: list[Tensor] = []
@@ -122,6 +124,11 @@ class Watch:
         """The findings so far, worst first."""
         return self.checkup.findings
 
+    @property
+    def ended(self) -> bool:
+        """Whether the watch is over."""
+        return self._ended is not None
+
     def loss(self, output: Any, target: Any) -> Any:
         """Call the loss, and note its target: for loops whose loss is not seen otherwise."""
         if self._loss is None:
@@ -134,40 +141,60 @@ class Watch:
     def _before(self, optimizer: Any, args: Any, words: Any) -> None:
         if self._off or self._loop.deaf:
             return
-        with self._harmless(), self.schedule.spending():
-            self._loop.quiet()
+        start = time.perf_counter()
+        try:
+            self._look()
+        except Exception as error:
+            self._give_up(error)
+        self.schedule.spent += time.perf_counter() - start
+
+    def _look(self) -> None:
+        self._loop.quiet()
+        if not self._met:
             self._meet()
-            self._losses.note(self.steps, self._loop.last)
-            self._check_finite()
-            if self._watched.known:
-                self._measure(self._due_when("before", "during"))
-            if self._due_when("across"):
-                own: Mapping[str, Tensor] = self._watched.memory["parameters"]
-                self._watched.memory["before"] = {n: p.detach().clone() for n, p in own.items()}
+        self._losses.note(self.steps, self._loop.last)
+        if not self._gathered and self._met and self.schedule.credit > 10 * FACTS:
+            self._gather()
+        self._check_finite()
+        if self._due and self._watched.known:
+            self._measure(self._due_when("before", "during"))
+        if self._due and self._due_when("across"):
+            own = self._watched.parameters
+            self._watched.memory["before"] = {n: p.detach().clone() for n, p in own.items()}
 
     def _after(self, optimizer: Any, args: Any, words: Any) -> None:
         if self._off or self._loop.deaf:
             return
-        with self._harmless(), self.schedule.spending():
-            if self._loop.calls and not self._calls:
-                # At the first step of an optimizer that calls a closure there was no batch before.
-                self._meet()
-                self._measure(self._due_when("before", "during"))
+        start = time.perf_counter()
+        try:
+            self._step_on()
+        except Exception as error:
+            self._give_up(error)
+        self.schedule.spent += time.perf_counter() - start
+        self.schedule.stepped()
+
+    def _step_on(self) -> None:
+        if self._loop.calls and not self._calls:
+            # At the first step of an optimizer that calls a closure there was no batch before.
+            self._meet()
+            self._measure(self._due_when("before", "during"))
+        if self._due:
             self._measure(self._due_when("across"))
             self._watched.memory.pop("before", None)
-            self.steps += 1
-            self._calls = self._loop.calls
-            self._due = self._plan()
-            self.schedule.spent += self._loop.spent
-            self._loop.spent = 0.0
-            self._loop.looking = bool(self._due) or self._losses.wanted(
-                self.steps, self.schedule.credit
-            )
-        self.schedule.stepped()
+        self.steps += 1
+        self._calls = self._loop.calls
+        self._due = self._plan()
+        self.schedule.spent += self._loop.spent
+        self._loop.spent = 0.0
+        self._loop.looking = bool(self._due) or self._losses.wanted(
+            self.steps, self.schedule.credit
+        )
 
     def _plan(self) -> list[str]:
         if self._every is not None:
-            return list(self.schedule.prices) if self.steps % self._every == 0 else []
+            due = self.schedule.prices if self.steps % self._every == 0 else []
+            done, once = self.schedule.done, self.schedule.once
+            return [t for t in due if t not in once or done(t) is None]
         return self.schedule.plan(self.steps)
 
     def _due_when(self, *whens: str) -> list[str]:
@@ -210,20 +237,21 @@ class Watch:
         if self._met or (call is None and self._takes):
             return
         known = call is None or self._takes == 1 or isinstance(call.target, Tensor)
-        if known or not self._misses:
-            with self._watched.now(self.steps) as one:
-                self.chart.facts |= facts.gather(one)
-                self.chart.facts["loss"] = getattr(
-                    self._loss, "__name__", type(self._loss).__name__
-                )
-            if self._watched.birth is not None:
-                self._watched.birth.meet(call)
+        if self._watched.birth is not None and (known or not self._misses):
+            self._watched.birth.meet(call)
         self._met = known
         self._misses += not known
         if self._misses == TRIES:
             self._met = True
             self.chart.off["target"] = UNSEEN
             self._drop(lambda q: q.needs == "loss")
+
+    def _gather(self) -> None:
+        """Note facts of the model and its data, which take a copy of the model's modules."""
+        self._gathered = self._met
+        with self._watched.now(self.steps) as one:
+            self.chart.facts |= facts.gather(one)
+        self.chart.facts["loss"] = getattr(self._loss, "__name__", type(self._loss).__name__)
 
     def _drop(self, which: Callable[[Quantity], bool]) -> None:
         for task, (quantity, _) in self._tasks.items():
@@ -233,7 +261,10 @@ class Watch:
     def _check_finite(self) -> None:
         """Look at two small gradients; where they are not finite, find where it began."""
         ends = [p.grad for p in self._ends if p.grad is not None]
-        if all(math.isfinite(float(g.sum())) for g in ends) or sound(ends):
+        if not ends:
+            return
+        total = sum((g.sum() for g in ends[1:]), ends[0].sum())
+        if math.isfinite(float(total)) or sound(ends):
             if self._diverged:
                 self._diverged = False
                 self.chart.facts["non_finite"]["recovered"] = self.steps
@@ -251,6 +282,8 @@ class Watch:
     def _close(self, until: float) -> None:
         """Measure what has not been measured lately, the cheapest first, as time allows."""
         self._losses.close(self.steps)
+        if self._watched.known and not self._gathered:
+            self._gather()
         if not self._watched.known or self._every is not None:
             return
         left = sorted(self.schedule.prices, key=self.schedule.expected)
@@ -285,9 +318,12 @@ class Watch:
         try:
             yield
         except Exception as error:
-            self._off = True
-            self.chart.off["watch"] = reason(error)
-            self._leave()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._off = True
+        self.chart.off["watch"] = reason(error)
+        self._leave()
 
 
 def watch(

@@ -13,7 +13,7 @@ SPACING = 0.02
 training has a few hundred readings of each."""
 CAUTION = 2.0
 """How many times its guessed cost must be affordable, before a measurement has been timed."""
-WAIT = 10
+WAIT = 30
 """Steps after which the schedule looks again at what is due, however little it has saved."""
 KEPT = 5
 """How many of the last costs the next is expected from."""
@@ -56,6 +56,8 @@ class Schedule:
         self._costs: dict[str, deque[float]] = {}
         self._last: dict[str, tuple[float, int]] = {}
         self._saving = (0.0, 0)
+        self._typical: float | None = None
+        self._count = 0
 
     def begin(self) -> None:
         """Start the clock of the training."""
@@ -80,7 +82,9 @@ class Schedule:
     @property
     def step_time(self) -> float:
         """Median time of the last steps without measuring; infinite before the second."""
-        return median(self._steps) if self._steps else float("inf")
+        if self._typical is None:
+            self._typical = median(self._steps) if self._steps else float("inf")
+        return self._typical
 
     def stepped(self) -> None:
         """Note that a step of the training ends."""
@@ -88,6 +92,9 @@ class Schedule:
         if self._stepped is not None:
             self._steps.append(max(0.0, now - self._stepped - (self.spent - self._spent_then)))
         self._stepped, self._spent_then = now, self.spent
+        self._count += 1
+        if self._count % 16 == 0 or len(self._steps) < 16:
+            self._typical = None
 
     @contextmanager
     def spending(self) -> Iterator[None]:

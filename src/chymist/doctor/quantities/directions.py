@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
@@ -27,14 +29,17 @@ def measure(patient: Patient) -> Values:
         small = min(weight.shape[0], weight[0].numel()) if weight.ndim > 1 else 0
         if last != "weight" or not small >= LEAST or max(weight.shape) > LARGEST:
             continue
-        entered["directions"][layer] = _effective(own, layer)
+        # transformers' own linear layer keeps its weight the other way round.
+        turned = type(patient.model.get_submodule(layer)).__name__ == "Conv1D"
+        entered["directions"][layer] = _effective(own, layer, turned)
         if birth is not None:
-            entered["directions_start"][layer] = _effective(birth.parameters, layer)
+            entered["directions_start"][layer] = _effective(birth.parameters, layer, turned)
     return entered
 
 
-def _effective(parameters: dict[str, Tensor], layer: str) -> float:
-    some = {n: p.detach()[None] for n, p in parameters.items() if n.rpartition(".")[0] == layer}
+def _effective(parameters: Mapping[str, Tensor], layer: str, turned: bool) -> float:
+    own = {n: p.detach() for n, p in parameters.items() if n.rpartition(".")[0] == layer}
+    some = {n: (p.T if turned and p.ndim == 2 else p)[None] for n, p in own.items()}
     return float(stacked_neurons(some, layer).effective[0])
 
 

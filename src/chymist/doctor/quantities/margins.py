@@ -12,7 +12,8 @@ from chymist.instruments import margins
 def measure(patient: Patient) -> Values:
     """Enter `margin`, its mean as "" and the least, and `accuracy`, of classes given as indices."""
     y = patient.given
-    if not isinstance(y, Tensor) or y.is_floating_point() or y.ndim != 1 or len(y) < 2:
+    single = isinstance(y, Tensor) and y.ndim == 1 and y.shape == patient.y.shape
+    if not single or y.is_floating_point() or len(y) < 2:
         return {}
     found = margins(patient.model, (patient.x, patient.y))
     return {

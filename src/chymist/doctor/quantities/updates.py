@@ -25,6 +25,10 @@ def measure(patient: Patient) -> Values:
             return {}
         ratios = {n: float(r) for n, r in update_ratio(patient.model, patient.optimizer).items()}
         norms = dict(zip(own, _norms(own.values()), strict=True))
+        moves = [r * norms[n] for n, r in ratios.items() if norms[n] > 0]
+        whole = sum(s * s for s in norms.values()) ** 0.5
+        if whole > 0:
+            ratios[""] = sum(m * m for m in moves) ** 0.5 / whole
     else:
         sizes = _norms(before.values())
         moves = _norms(own[n].detach() - w for n, w in before.items())

@@ -11,7 +11,7 @@ from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
 from chymist.doctor.rule import Rule
 
-READINGS = 5
+READINGS = 3
 EQUAL = 1e-3
 """Relative spread below which norms of gradients are one number; batches differ by more."""
 PATH = 0.02
