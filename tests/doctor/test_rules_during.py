@@ -52,10 +52,10 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("beyond-edge", "note", chart({"sharpness": [21.0] * 4, **SHARP, "loss": falling()})),
     ("beyond-edge", "note", chart({"sharpness": [90.0] * 4, **SHARP, "loss": falling()})),
     ("beyond-edge", None, chart({"sharpness": [5.0] * 4, **SHARP, "loss": falling()})),
-    ("small-step", "warning", chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(),
+    ("slow-descent", "warning", chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(),
                                      "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
-    ("small-step", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(), **MOVES})),
-    ("small-step", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": falling(),
+    ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(), **MOVES})),
+    ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": falling(),
                                 "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
     ("large-updates", "warning", chart({"update_ratio": [{"0.weight": 0.4}] * 5, "loss": level()},
                                        **LAYERS)),
@@ -71,13 +71,13 @@ CASES: list[tuple[str, str | None, Chart]] = [
                                   "update_ratio": [1e-6] * 5})),
     ("clipped", "note", chart({"gradient_norm": [1.0] * 8, "loss": falling(), **MOVES})),
     ("clipped", None, chart({"gradient_norm": [1.0, 1.1, 0.9, 1.0, 1.2, 1.0]})),
-    ("high-frequency", "warning", chart({"frequency_error": [{"1": 0.1, "20": 0.99}],
+    ("unlearnt-frequency", "warning", chart({"frequency_error": [{"1": 0.1, "20": 0.99}],
                                          "frequency_content": [{"1": 0.3, "20": 0.3}]},
                                         data={"samples": 128})),
-    ("high-frequency", None, chart({"frequency_error": [{"1": 0.1, "20": 0.3}],
+    ("unlearnt-frequency", None, chart({"frequency_error": [{"1": 0.1, "20": 0.3}],
                                     "frequency_content": [{"1": 0.3, "20": 0.3}]},
                                    data={"samples": 128})),
-    ("high-frequency", None, chart({"frequency_error": [{str(k): 0.99 for k in range(1, 20)}],
+    ("unlearnt-frequency", None, chart({"frequency_error": [{str(k): 0.99 for k in range(1, 20)}],
                                     "frequency_content": [{str(k): 1 / 128 for k in range(1, 20)}]},
                                    data={"samples": 128})),
     ("noise-and-batch", "note", chart({"noise_trace": [100.0] * 4,
@@ -121,7 +121,7 @@ def test_a_rule_speaks_where_it_must(rule: str, severity: str | None, made: Char
 
 
 def test_steps_beyond_the_edge_account_for_a_loss_that_does_not_fall() -> None:
-    made = chart({"sharpness": [90.0] * 4, **SHARP, "loss": level()})
+    made = chart({"sharpness": [5.0, *[90.0] * 3], **SHARP, "loss": level()})
     found = {f.rule: f for f in diagnose(made)}
     assert found["loss-course"].severity == "note"
     assert found["loss-course"].because == "beyond-edge"

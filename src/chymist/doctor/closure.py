@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +28,12 @@ class Closed(nn.Module):
         super().__init__()
         for own in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
             vars(self)[own] = vars(model)[own]
-        vars(self)["_closure"] = closure
+        vars(self)["_model"], vars(self)["_closure"] = model, closure
         vars(self)["_drawn"] = torch.get_rng_state()
         self.training = False
+
+    def __deepcopy__(self, memory: dict[int, Any]) -> Elsewhere:
+        return Elsewhere(self, copy.deepcopy(vars(self)["_model"], memory))
 
     def forward(self, _: Tensor) -> Any:
         """Evaluate the closure."""
@@ -40,6 +44,22 @@ class Closed(nn.Module):
             value = vars(self)["_closure"]()
         # In a tuple: it is no output that could be held against a target.
         return (value if wanted or not isinstance(value, Tensor) else value.detach(),)
+
+
+class Elsewhere(nn.Module):
+    """A closure's loss at parameters of its own, which are lent to the user's modules at a call."""
+
+    def __init__(self, closed: Closed, model: nn.Module) -> None:
+        super().__init__()
+        for own in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
+            vars(self)[own] = vars(model)[own]
+        vars(self)["_closed"] = closed
+        self.training = False
+
+    def forward(self, x: Tensor) -> Any:
+        """Evaluate the closure here."""
+        state = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        return torch.func.functional_call(vars(self)["_closed"], state, (x,))
 
 
 @contextmanager

@@ -15,13 +15,16 @@ def diagnose(chart: Chart, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]
     """Return the findings of all rules, worst first; what another finding accounts for is a note.
 
     A rule judges by itself. Of a rule that found something above a note, the rules that it
-    `explains` are lowered to notes which say so.
+    `explains` are lowered to notes which say so, and symptoms.
     """
     made = [(rule, finding) for rule in rules for finding in rule.judge(chart)]
     causes: dict[str, str] = {}
     for rule, finding in made:
         if finding.severity != "note" and rule.name not in causes:
             causes |= dict.fromkeys(rule.explains, rule.name)
+    grave = [r.name for r, f in made if f.severity != "note" and not r.symptom]
+    if grave:
+        causes = {r.name: grave[0] for r in rules if r.symptom} | causes
     told = [_lowered(f, causes.get(rule.name, "")) for rule, f in made]
     return tuple(sorted(told, key=lambda f: -SEVERITIES.index(f.severity)))
 

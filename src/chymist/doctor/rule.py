@@ -14,7 +14,8 @@ class Rule:
     """Findings from a chart. A rule is a pure function, silent where its readings are missing.
 
     `reads` names the quantities that it judges. `explains` names rules whose findings follow from
-    this one's: a softmax frozen from birth accounts for the gradients that vanish through it.
+    this one's: a softmax frozen from birth accounts for the gradients that vanish through it. A
+    `symptom` follows from whatever else is found above a note.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Rule:
     reads: tuple[str, ...]
     judge: Callable[[Chart], Iterable[Finding]]
     explains: tuple[str, ...] = ()
+    symptom: bool = False

@@ -69,7 +69,9 @@ class Watched:
                 yield None
             elif kept.probe is None:
                 with bare(self.model, self.optimizer), lent(self.model, kept.parameters):
-                    yield self._closed(kept.optimizer, 0, kept.memory)
+                    one = self._closed(kept.optimizer, 0, kept.memory)
+                    one.names = {id(p): n for n, p in kept.parameters.items()}
+                    yield one
             else:
                 one = of_loop(
                     self.model, self.loss, self.takes, kept.probe, kept.optimizer, 0, kept.memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -64,16 +65,17 @@ class Projected(nn.Module):
 
     def forward(self, *args: Any) -> Tensor:
         """Return (sample, combination)."""
-        out = next(t for t in tree.tree_leaves(self.model(*args)) if isinstance(t, Tensor))
+        leaves = tree.tree_leaves(self.model(*args))
+        out: Tensor = next(t for t in leaves if isinstance(t, Tensor))
         flat = out.reshape(len(out), -1)
         size = flat.shape[1]
-        return torch.as_tensor(flat if size <= OUTPUTS else flat @ _combinations(size).to(flat))
+        return flat if size <= OUTPUTS else flat @ _combinations(size).to(flat)
 
 
 @functools.cache
 def _combinations(size: int) -> Tensor:
     drawn = torch.Generator().manual_seed(0)
-    return torch.randn(size, OUTPUTS, generator=drawn) / size**0.5
+    return torch.as_tensor(torch.randn(size, OUTPUTS, generator=drawn) / math.sqrt(size))
 
 
 DRIFT = Quantity(

@@ -13,9 +13,9 @@ def measure(patient: Patient) -> Values:
     """Enter what is not finite, by name; sizes of features over samples; size of the targets.
 
     `input_rms`: root mean square of all numeric inputs (""), and the largest, median and smallest
-    of a feature's, features that do not vary aside. `input_offset`: the median of a feature's |mean|
-    over its standard deviation. A feature is one entry of a sample, of a picture a channel, of tokens
-    the last dimension.
+    of a feature's, features that do not vary aside. `input_offset`: the median of a feature's
+    |mean| over its standard deviation. A feature is one entry of a sample, of a picture a channel,
+    of tokens the last dimension.
     """
     found: dict[str, dict[str, float]] = {
         "not_finite": {

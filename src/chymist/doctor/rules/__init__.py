@@ -32,10 +32,12 @@ from chymist.doctor.rules.rank_collapse import RANK_COLLAPSE
 from chymist.doctor.rules.regime import REGIME
 from chymist.doctor.rules.shape_mismatch import SHAPE_MISMATCH
 from chymist.doctor.rules.signal_drift import SIGNAL_DRIFT
+from chymist.doctor.rules.slow_descent import SLOW_DESCENT
 from chymist.doctor.rules.small_step import SMALL_STEP
 from chymist.doctor.rules.softmax_twice import SOFTMAX_TWICE
 from chymist.doctor.rules.step_size import STEP_SIZE
 from chymist.doctor.rules.symmetric_neurons import SYMMETRIC_NEURONS
+from chymist.doctor.rules.unlearnt_frequency import UNLEARNT_FREQUENCY
 from chymist.doctor.rules.unmoved import UNMOVED
 from chymist.doctor.rules.weight_decay import WEIGHT_DECAY
 
@@ -43,8 +45,9 @@ RULES: tuple[Rule, ...] = (
     NON_FINITE, SHAPE_MISMATCH, SOFTMAX_TWICE, BATCH_NORM, NOT_OPTIMISED, SYMMETRIC_NEURONS,
     INPUT_SCALE, TARGET_SCALE, SMALL_INIT, LARGE_INIT, FROZEN_SOFTMAX, RESIDUAL_GROWTH,
     EXPLODING_SIGNAL, EXPLODING_GRADIENT, VANISHING_GRADIENT, DEAD_UNITS, SATURATED_UNITS,
-    NO_GRADIENT, LOSS_AT_INIT, STEP_SIZE, WEIGHT_DECAY, RANK_COLLAPSE, HIGH_FREQUENCY,
-    DIVERGENCE, BEYOND_EDGE, UNMOVED, DYING_UNITS, CLIPPED, SMALL_STEP, LARGE_UPDATES, LOST_RANK,
-    SIGNAL_DRIFT, LOSS_COURSE, CONDENSED, REGIME, MARGIN_GROWTH, NOISE_AND_BATCH, ALIGNMENT,
+    NO_GRADIENT, LOSS_AT_INIT, STEP_SIZE, WEIGHT_DECAY, RANK_COLLAPSE, HIGH_FREQUENCY, SMALL_STEP,
+    DIVERGENCE, BEYOND_EDGE, UNMOVED, DYING_UNITS, UNLEARNT_FREQUENCY, CLIPPED, SLOW_DESCENT,
+    LARGE_UPDATES, LOST_RANK, SIGNAL_DRIFT, LOSS_COURSE, CONDENSED, REGIME, MARGIN_GROWTH,
+    NOISE_AND_BATCH, ALIGNMENT,
 )  # fmt: skip
 """Causes before what follows from them."""

@@ -51,5 +51,5 @@ CLIPPED = Rule(
     "norms of gradients that are one number at every step",
     ("gradient_norm", "update_ratio", "loss"),
     judge,
-    explains=("small-step", "loss-course"),
+    explains=("slow-descent", "loss-course"),
 )

@@ -8,13 +8,12 @@ from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
 from chymist.doctor.layers import number
 from chymist.doctor.rule import Rule
-from chymist.doctor.rules import high_frequency_left
 
 OUT, SMOOTH, WAVES = 0.98, 0.5, 0.1
 """Shares of the targets' variance: out of reach, smooth on the samples, in waves out of reach."""
 
 
-def before(chart: Chart) -> Iterator[Finding]:
+def judge(chart: Chart) -> Iterator[Finding]:
     """Find targets of high frequency, smooth on the samples, that the kernel hardly reaches."""
     out, smooth = number(chart, "out_of_reach"), number(chart, "smooth")
     waves, lowest = number(chart, "wave_out_of_reach"), number(chart, "wave_frequency")
@@ -42,17 +41,11 @@ def before(chart: Chart) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def judge(chart: Chart) -> Iterator[Finding]:
-    """Tell what is known before training; if that is nothing, what the training shows."""
-    found = list(before(chart))
-    yield from found or high_frequency_left.judge(chart)
-
-
 HIGH_FREQUENCY = Rule(
     "high-frequency",
     "frequency-principle",
     "targets that vary faster than the network can learn",
-    ("out_of_reach", "smooth", "wave_out_of_reach", "wave_frequency", *high_frequency_left.READS),
+    ("out_of_reach", "smooth", "wave_out_of_reach", "wave_frequency"),
     judge,
-    explains=("small-step", "loss-course"),
+    explains=("small-step", "slow-descent", "unlearnt-frequency"),
 )

@@ -50,4 +50,5 @@ LOSS_COURSE = Rule(
     "a loss that has risen, or not fallen, since the start",
     ("loss",),
     judge,
+    symptom=True,
 )

@@ -45,5 +45,12 @@ NON_FINITE = Rule(
     "inputs, targets, parameters or a loss that are not finite before training",
     ("not_finite", "loss", "gradient_rms"),
     judge,
-    explains=("step-size", "no-gradient", "loss-at-init", "input-scale", "exploding-signal"),
+    explains=(
+        "divergence",
+        "step-size",
+        "no-gradient",
+        "loss-at-init",
+        "input-scale",
+        "exploding-signal",
+    ),
 )

@@ -9,7 +9,6 @@ from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
 from chymist.doctor.layers import adaptive, at_start, number, step_size
 from chymist.doctor.rule import Rule
-from chymist.doctor.rules import small_step_taken
 
 STEEPEST = 1000.0
 """Steps that plain descent may take along the direction of largest curvature."""
@@ -17,7 +16,7 @@ TURNED = 3e4
 """Steps in which an adaptive rule may turn over a weight."""
 
 
-def before(chart: Chart) -> Iterator[Finding]:
+def judge(chart: Chart) -> Iterator[Finding]:
     """Find a step size so small that even the fastest direction, or any weight, takes too long."""
     lr = step_size(chart)
     made = chart.facts.get("optimizer", {})
@@ -57,17 +56,11 @@ def _told(lr: float, steps: float, limit: float, formula: str, remedy: str) -> F
     )  # fmt: skip
 
 
-def judge(chart: Chart) -> Iterator[Finding]:
-    """Tell what is known before training; if that is nothing, what the training shows."""
-    found = list(before(chart))
-    yield from found or small_step_taken.judge(chart)
-
-
 SMALL_STEP = Rule(
     "small-step",
     "edge-of-stability",
     "a step size so small that nothing is learnt in reasonable time",
-    ("sharpness", "parameter_rms", *small_step_taken.READS),
+    ("sharpness", "parameter_rms"),
     judge,
-    explains=("loss-course",),
+    explains=("slow-descent",),
 )

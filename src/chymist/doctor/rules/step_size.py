@@ -95,5 +95,5 @@ STEP_SIZE = Rule(
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
      "trial_sharpness", "trial_threshold"),
     judge,
-    explains=("weight-decay",),
+    explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip

@@ -56,5 +56,5 @@ UNMOVED = Rule(
     "trained parameters whose updates are exactly zero",
     ("update_ratio", "lr", "untrained"),
     judge,
-    explains=("loss-course", "small-step"),
+    explains=("loss-course", "slow-descent"),
 )

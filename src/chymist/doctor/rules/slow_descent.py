@@ -8,6 +8,7 @@ from statistics import median
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.rule import Rule
 
 FAR = 0.02
 """Sharpness over the threshold below which steps could be tens of times larger."""
@@ -33,7 +34,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
         return
     ratio, lr = max(ratios), max(rates)
     yield Finding(
-        rule="small-step", severity="warning",
+        rule="slow-descent", severity="warning",
         says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
              f"most {path:.2g} of their size, at {ratio:.2g} of the largest stable step",
         value=ratio, threshold=FAR,
@@ -46,12 +47,12 @@ def judge(chart: Chart) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-READS = (
-    "sharpness",
-    "sharpness_threshold",
-    "preconditioned_sharpness",
-    "preconditioned_threshold",
-    "update_ratio",
-    "loss",
-    "lr",
-)
+SLOW_DESCENT = Rule(
+    "slow-descent",
+    "edge-of-stability",
+    "weights that hardly move, at a sharpness far below the threshold",
+    ("sharpness", "sharpness_threshold", "preconditioned_sharpness", "preconditioned_threshold",
+     "update_ratio", "loss", "lr"),
+    judge,
+    explains=("loss-course",),
+)  # fmt: skip

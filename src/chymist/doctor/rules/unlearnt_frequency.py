@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.rule import Rule
 
 CONTENT = 0.02
 """Share of the targets' energy from which on a frequency counts; noise has 1/n."""
@@ -38,7 +39,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
         return
     low = [v for k, v in told.items() if k < first]
     yield Finding(
-        rule="high-frequency", severity="warning", layer="",
+        rule="unlearnt-frequency", severity="warning", layer="",
         says=f"the target's frequency of {worst} cycles over the inputs' range is not learnt: "
              f"{left[worst]:.0%} of it is left after {taken} steps"
              + (f", of lower ones {min(low):.0%}" if low else ""),
@@ -53,4 +54,11 @@ def judge(chart: Chart) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-READS = ("frequency_error", "frequency_content")
+UNLEARNT_FREQUENCY = Rule(
+    "unlearnt-frequency",
+    "frequency-principle",
+    "high frequencies with much of the target, of which nearly all is left",
+    ("frequency_error", "frequency_content"),
+    judge,
+    explains=("loss-course", "slow-descent"),
+)
