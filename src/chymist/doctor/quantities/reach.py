@@ -11,6 +11,8 @@ from chymist.instruments.calling import called
 
 INPUTS, OUTPUTS, ROWS = 3, 3, 200
 """Most inputs and outputs of a sample, and most outputs in all, of which it is measured."""
+LEAST_IN_REACH, MOST_IN_REACH = 0.02, 0.1
+"""Shares in reach that count as none: twice what chance has there, within these."""
 FEWEST = 40
 """Fewest samples that tell a frequency from noise."""
 REACH = 1000.0
@@ -25,11 +27,12 @@ def measure(patient: Patient) -> Values:
 
     `out_of_reach`: the share of the residual, outputs minus targets (their mean aside), or of an
     output whose square is the loss, along eigenvectors of the tangent kernel whose eigenvalue is
-    below 1/`REACH` of the largest. `smooth`: 1 minus half the mean squared difference of targets
-    between nearest samples over their variance, about 0 for noise. On one input,
-    `wave_out_of_reach` is the share of those frequencies of the targets, whole waves on the inputs'
-    range, that stand out from noise and are out of reach by as much as 0.98, and `wave_frequency`
-    the lowest. Nothing for other data than regression on up to three inputs.
+    below 1/`REACH` of the largest, and `in_reach_by_chance` the share of noise that is in reach.
+    `smooth`: 1 minus half the mean squared difference of targets between nearest samples over their
+    variance, about 0 for noise. On one input, `wave_out_of_reach` is the share of those frequencies
+    of the targets, whole waves on the inputs' range, that stand out from noise and are out of
+    reach, up to what chance has in reach, `wave_frequency` the lowest of them, `wave_largest` the
+    one with most of the targets. Nothing for data other than regression on up to three inputs.
     """
     x = patient.x[0] if isinstance(patient.x, tuple) and len(patient.x) == 1 else patient.x
     left = _residual(patient) if _low(x) else None
@@ -41,7 +44,7 @@ def measure(patient: Patient) -> Values:
     levels, vectors = torch.linalg.eigh(0.5 * (kernel + kernel.mT))
     far = vectors[:, levels < levels[-1] / REACH]
     part = left.flatten()[picked, None]
-    found = {"out_of_reach": {"": _share(far, part)}}
+    found = {"out_of_reach": {"": _share(far, part)}, "in_reach_by_chance": {"": _chance(far)}}
     y = patient.given
     if isinstance(y, Tensor):
         rows, goal = x.detach().double(), y.detach().double().reshape(len(y), -1)
@@ -100,6 +103,11 @@ def _kernel(patient: Patient, outputs: int) -> tuple[Tensor, Tensor]:
     return jacobian @ jacobian.mT, picked.values
 
 
+def _chance(far: Tensor) -> float:
+    """Return the share of noise that is in reach: as many directions as are, of all."""
+    return 1 - far.shape[1] / max(len(far), 1)
+
+
 def _share(far: Tensor, part: Tensor) -> float:
     whole = part.square().sum()
     return float((far.mT @ part).square().sum() / whole) if bool(whole > 0) else 0.0
@@ -133,11 +141,13 @@ def _waves(x: Tensor, goal: Tensor, picked: Tensor, far: Tensor) -> dict[str, di
         for i in range(most)
     ])  # fmt: skip
     # A sum of n squares of noise exceeds 15 medians in one of 30,000.
-    out = (reach > 0.98) & (power > 15 * noise) & (power > 0.02)
+    limit = 1 - min(MOST_IN_REACH, max(LEAST_IN_REACH, 2 * _chance(far)))
+    out = (reach > limit) & (power > 15 * noise) & (power > 0.02)
     lowest = float(k[out][0]) if bool(out.any()) else 0.0
     return {
         "wave_out_of_reach": {"": float(power[out].sum().clamp(max=1.0))},
         "wave_frequency": {"": lowest},
+        "wave_largest": {"": float(k[power.argmax()])},
     }
 
 

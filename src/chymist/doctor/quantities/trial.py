@@ -24,7 +24,8 @@ PRODUCTS = 15
 def measure(patient: Patient) -> Values:
     """Enter the loss along trial steps, and Adam's preconditioned sharpness where they end.
 
-    `trial_start`, `trial_peak` and `trial_end` are losses; infinite once one is not finite.
+    `trial_start`, `trial_peak` and `trial_end` are losses, the largest that is finite, and an
+    infinite end once one is not.
     `trial_no_gradient` names parameters whose gradient was zero at every step. Before
     the first step Adam divides by nothing yet, and by the first gradient alone after it, which
     overstates the curvature tenfold and more: `trial_sharpness` is the preconditioned one after
@@ -37,11 +38,13 @@ def measure(patient: Patient) -> Values:
     losses = [_step(patient, moved, made, reached)]
     while len(losses) <= STEPS and math.isfinite(losses[-1]):
         losses.append(_step(patient, moved, made, reached))
-    known = [v if math.isfinite(v) else math.inf for v in losses]
+    known = [v for v in losses if math.isfinite(v)]
+    end = losses[-1] if math.isfinite(losses[-1]) else math.inf
     found = {
-        "trial_start": {"": known[0]}, "trial_peak": {"": max(known)}, "trial_end": {"": known[-1]},
+        "trial_start": {"": losses[0]}, "trial_end": {"": end},
+        "trial_peak": {"": max(known, default=math.inf)},
     }  # fmt: skip
-    if math.isfinite(known[-1]):
+    if math.isfinite(end):
         found["trial_no_gradient"] = {n: 1.0 for n in moved if n not in reached}
         found |= _preconditioned(patient, moved, made)
     return found

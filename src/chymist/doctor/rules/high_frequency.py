@@ -9,17 +9,23 @@ from chymist.doctor.finding import Finding
 from chymist.doctor.layers import number
 from chymist.doctor.rule import Rule
 
-OUT, SMOOTH, WAVES = 0.98, 0.5, 0.1
-"""Shares of the targets' variance: out of reach, smooth on the samples, in waves out of reach."""
+LEAST, MOST = 0.02, 0.1
+"""Shares of the variance in reach that count as none: twice what noise has there, within these."""
+SMOOTH, WAVES = 0.5, 0.1
+"""Shares of the targets' variance: smooth on the samples, in waves out of reach."""
+SLOW = 1000**0.25
+"""Waves on the range at which a kernel that falls as their fourth power has fallen by 1000."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find targets of high frequency, smooth on the samples, that the kernel hardly reaches."""
     out, smooth = number(chart, "out_of_reach"), number(chart, "smooth")
     waves, lowest = number(chart, "wave_out_of_reach"), number(chart, "wave_frequency")
-    if out > OUT and not smooth <= SMOOTH:  # A residual without targets has no noise.
-        value, threshold, which = out, OUT, "varies along directions"
-    elif waves > WAVES:
+    limit = 1 - min(MOST, max(LEAST, 2 * number(chart, "in_reach_by_chance")))
+    # A residual without targets has no noise; of several inputs no waves are known.
+    if out > limit and not smooth <= SMOOTH and not number(chart, "wave_largest") < SLOW:
+        value, threshold, which = out, limit, "varies along directions"
+    elif waves > WAVES and lowest > SLOW:
         value, threshold, which = waves, WAVES, f"lies at {lowest:.0f} waves and more on the range"
     else:
         return
@@ -29,7 +35,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
              "1000 times more slowly than its mean" + (
                  f" (from {lowest:.0f} waves on the inputs' range on)" if lowest else ""),
         value=value, threshold=threshold,
-        formula=f"{threshold:g} of the variance along the tangent kernel's eigenvectors below "
+        formula=f"{threshold:.2g} of the variance along the tangent kernel's eigenvectors below "
                 "1/1000 of the largest eigenvalue",
         why="Networks learn low frequencies first: the tangent kernel's eigenvalues fall as a "
             "power of the frequency, for smooth activations exponentially, and the time to learn "
@@ -45,7 +51,14 @@ HIGH_FREQUENCY = Rule(
     "high-frequency",
     "frequency-principle",
     "targets that vary faster than the network can learn",
-    ("out_of_reach", "smooth", "wave_out_of_reach", "wave_frequency"),
+    (
+        "out_of_reach",
+        "in_reach_by_chance",
+        "smooth",
+        "wave_out_of_reach",
+        "wave_frequency",
+        "wave_largest",
+    ),
     judge,
     explains=("small-step", "slow-descent", "unlearnt-frequency"),
 )

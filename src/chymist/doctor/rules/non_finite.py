@@ -10,40 +10,52 @@ from chymist.doctor.finding import Finding
 from chymist.doctor.layers import at_start, number
 from chymist.doctor.rule import Rule
 
+RISEN = 3.0
+"""Times the loss at the start: beyond, the step may have been too long."""
+
 
 def judge(chart: Chart) -> Iterator[Finding]:
-    """Find inputs, targets, parameters or a loss that are not finite before training."""
-    found, loss = at_start(chart, "not_finite"), at_start(chart, "loss")
+    """Find inputs, targets, parameters, a loss or gradients that are not finite, or soon not."""
+    found, slopes = at_start(chart, "not_finite"), at_start(chart, "gradient_rms")
     wrong = dict(found.values) if found is not None else {}
-    slopes = at_start(chart, "gradient_rms")
     broken = [n for n, v in slopes.values.items() if not math.isfinite(v)] if slopes else []
-    if not wrong and broken and math.isfinite(number(chart, "loss")):
-        wrong = {f"the gradient of {broken[0]}": float(len(broken))}
-    elif not wrong and loss is not None and not math.isfinite(number(chart, "loss")):
-        wrong = {"the loss": 1.0}
+    start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     for name, count in wrong.items():
-        told = (
-            "is not finite"
-            if name == "the loss" or "gradient" in name
-            else f"has {count:.0f} values not finite"
-        )
-        yield Finding(
-            rule="non-finite", severity="critical", layer=name,
-            says=f"{name} {told} before training",
-            value=count, threshold=0.0, formula="values that are NaN or infinite",
-            why="One NaN spreads through every product and sum: the loss, all gradients and after "
-                "one step all weights are NaN.",
-            remedy="find and fill the missing values: assert torch.isfinite(x).all(); for a loss, "
-                   "look for logarithms, roots and divisions at zero",
-            study="edge-of-stability",
-        )  # fmt: skip
+        yield _told(f"{name} has {count:.0f} values that are not finite", count, _layer(name))
+    if wrong:
+        return
+    if at_start(chart, "loss") is not None and not math.isfinite(number(chart, "loss")):
+        yield _told("the loss is not finite before training", 1.0)
+    elif broken:
+        yield _told(f"the gradient of {broken[0]} is not finite before training",
+                    float(len(broken)), _layer(broken[0]))  # fmt: skip
+    elif math.isinf(end) and peak <= RISEN * start:
+        yield _told("within 20 trial steps on this batch the loss is not finite, though it never "
+                    f"rose above {peak:.3g}", 1.0)  # fmt: skip
+
+
+def _told(says: str, count: float, layer: str = "") -> Finding:
+    return Finding(
+        rule="non-finite", severity="critical", layer=layer, says=says,
+        value=count, threshold=0.0, formula="values that are NaN or infinite",
+        why="One NaN spreads through every product and sum: the loss, all gradients and after one "
+            "step all weights are NaN. A loss that leaves the finite numbers without having "
+            "risen does so where it is not defined, not by too long a step.",
+        remedy="find and fill missing values: assert torch.isfinite(x).all(); for a loss, look "
+               "for logarithms, roots and divisions at zero, and take it from logits",
+        study="edge-of-stability",
+    )  # fmt: skip
+
+
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 NON_FINITE = Rule(
     "non-finite",
     "edge-of-stability",
     "inputs, targets, parameters or a loss that are not finite before training",
-    ("not_finite", "loss", "gradient_rms"),
+    ("not_finite", "loss", "gradient_rms", "trial_start", "trial_peak", "trial_end"),
     judge,
     explains=(
         "divergence",

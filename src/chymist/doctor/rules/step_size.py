@@ -28,10 +28,12 @@ def judge(chart: Chart) -> Iterator[Finding]:
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     lr = step_size(chart)
     rise = peak / start if start > 0 else math.nan
+    if math.isinf(end) and rise > PEAK:
+        rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
-        lost = rise > RUINOUS or (end > start and rise > SOME)
+        lost = rise > RUINOUS or (math.isfinite(end) and end > start and rise > SOME)
         bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
         yield Finding(
             rule="step-size", severity="critical" if bad else "note",
@@ -48,7 +50,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
         )  # fmt: skip
         return
     beyond = number(chart, "trial_sharpness") / number(chart, "trial_threshold")
-    if rise > PEAK or (end > start and rise > SOME):
+    if rise > PEAK or (math.isfinite(end) and end > start and rise > SOME):
         bad = rise > RUINOUS or end > start
         yield Finding(
             rule="step-size", severity="critical" if bad else "warning",
@@ -79,7 +81,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
 def _tried(start: float, peak: float, end: float) -> str:
     if math.isnan(start):
         return ""
-    if math.isinf(peak):
+    if math.isinf(end):
         return f"; in 20 trial steps on this batch the loss left {start:.3g} for infinity"
     return f"; in 20 trial steps on this batch the loss went {start:.3g}, {peak:.3g}, {end:.3g}"
 
