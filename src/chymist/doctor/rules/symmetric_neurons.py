@@ -43,6 +43,6 @@ SYMMETRIC_NEURONS = Rule(
     judge,
     explains=(
         "no-gradient", "small-init", "vanishing-gradient", "dead-units", "rank-collapse",
-        "small-step",
+        "small-step", "unmoved",
     ),
 )  # fmt: skip
