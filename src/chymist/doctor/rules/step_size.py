@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import number, step_size
+from chymist.doctor.layers import adaptive, at_start, number, step_size
 from chymist.doctor.rule import Rule
 
 CATAPULT = 2.0
@@ -18,6 +19,11 @@ PEAK, RUINOUS = 3.0, 10.0
 direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
 SOME = 1.05
 """A rise that is more than what batches and rounding do."""
+LEFT = 0.5
+"""Of the loss after the trial steps: networks that normalise soon grow out of a threshold that they
+start beyond, and have then learnt the batch."""
+ERASED = 1.0
+"""An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2."""
 BEYOND = 5.0
 """Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
@@ -27,6 +33,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
     sharp, limit = number(chart, "sharpness"), number(chart, "sharpness_threshold")
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     lr = step_size(chart)
+    first = lr / _weights(chart) if adaptive(chart) else 0.0
     rise = peak / start if start > 0 else math.nan
     if math.isinf(end) and rise > PEAK:
         rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
@@ -63,6 +70,33 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, 10 if bad else 3),
             study="edge-of-stability",
         )  # fmt: skip
+    elif beyond > CATAPULT and rise > SOME and end > LEFT * start:
+        yield Finding(
+            rule="step-size", severity="warning",
+            says=f"the step size {lr:.3g} is {beyond:.2g} times the largest stable one after 20 "
+                 "trial steps, by the preconditioned sharpness" + _tried(start, peak, end),
+            value=number(chart, "trial_sharpness"), threshold=number(chart, "trial_threshold"),
+            formula="(2 + 2 beta1) / ((1 - beta1) lr), of P^-1 H", unit="1/step size",
+            why="An adaptive rule is stable while the largest eigenvalue of its preconditioned "
+                "Hessian is below this threshold. So early that eigenvalue alone is a hint; here "
+                "the loss also rose, on one batch, where steps that are short enough only lower "
+                "it. Deep networks without a straight skip path (post-norm) are the first to go.",
+            remedy=_smaller(lr, beyond),
+            study="edge-of-stability",
+        )  # fmt: skip
+    elif first > ERASED:
+        yield Finding(
+            rule="step-size", severity="warning",
+            says=f"the step size {lr:.3g} is {first:.2g} times the root mean square of the median "
+                 "weight matrix: the first step replaces the initialisation",
+            value=first, threshold=ERASED, formula="lr over the root mean square of the weights",
+            why="An adaptive rule's first steps change every weight by the step size, whatever the "
+                "gradient: all by as much, along the signs of one batch's gradient, a matrix of "
+                "rank one or so. Where that is as large as the weights themselves the network "
+                "starts from there, condensed, and not from its initialisation.",
+            remedy=_smaller(lr, 30 * first) + "; or larger weights",
+            study="edge-of-stability",
+        )  # fmt: skip
     elif beyond > BEYOND:
         yield Finding(
             rule="step-size", severity="note",
@@ -76,6 +110,15 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, beyond),
             study="edge-of-stability",
         )  # fmt: skip
+
+
+def _weights(chart: Chart) -> float:
+    """Return the root mean square of the median weight matrix, of those that are not zero."""
+    sizes, held = at_start(chart, "parameter_rms"), chart.facts.get("layers", {})
+    values = sizes.values if sizes is not None else {}
+    found = [v for n, v in values.items() if v > 0 and n.rpartition(".")[0] in held
+             and n.endswith("weight") and len(held[n.rpartition(".")[0]]["shape"]) > 1]  # fmt: skip
+    return median(found) if found else math.inf
 
 
 def _tried(start: float, peak: float, end: float) -> str:
@@ -95,7 +138,7 @@ STEP_SIZE = Rule(
     "edge-of-stability",
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
-     "trial_sharpness", "trial_threshold"),
+     "trial_sharpness", "trial_threshold", "parameter_rms"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
