@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LARGE_STEP = ("step-size", "beyond-edge", "large-updates", "divergence")
+LARGE_STEP = ("step-size", "beyond-edge", "unstable-steps", "large-updates", "divergence")
 """Rules of a step too large: before training, along it, and where it ends."""
 
 

@@ -146,7 +146,7 @@ CASES = (
     Case(
         "gpt-step-small",
         partial(speak, adamw(1e-5), partial(GPT, std=0.02)),
-        ("small-step",),
+        ("small-step", "slow-descent"),
         "gpt",
     ),
     Case(
@@ -159,7 +159,7 @@ CASES = (
     Case(
         "gpt-clipped-to-nothing",
         partial(speak, sgd(0.1, momentum=0.9), unit, clip=1e-3),
-        ("clipped", "small-step"),
+        ("clipped", "small-step", "slow-descent"),
         "gpt-momentum",
         held_out=True,
     ),

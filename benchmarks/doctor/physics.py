@@ -36,7 +36,7 @@ CASES = (
     Case(
         "poisson-fast",
         partial(solve, adam(5e-3), k=12.0),
-        ("high-frequency",),
+        ("high-frequency", "unlearnt-frequency"),
         "poisson",
         steps=250,
     ),

@@ -210,7 +210,7 @@ CASES = (
     Case(
         "descent-step-small",
         partial(fit, partial(waves, 1.0), curve, sgd(1e-5), batch=None),
-        ("small-step",),
+        ("small-step", "slow-descent"),
         "whole-batch-descent",
         steps=250,
         held_out=True,
@@ -246,7 +246,7 @@ CASES = (
     Case(
         "fast-wave",
         partial(fit, partial(waves, 12.0), curve, adam(5e-3)),
-        ("high-frequency",),
+        ("high-frequency", "unlearnt-frequency"),
         "slow-wave",
         steps=250,
     ),
