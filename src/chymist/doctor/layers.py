@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from statistics import median
+from statistics import median_high, median_low
 
 from chymist.doctor.chart import Chart, Reading
 
@@ -41,9 +41,14 @@ def gains(chart: Chart, least: int = 1) -> dict[str, float]:
     }  # fmt: skip
 
 
-def middle(values: dict[str, float]) -> float:
-    """Return the median; NaN of nothing."""
-    return median(values.values()) if values else math.nan
+def most_above(values: dict[str, float]) -> float:
+    """Return the number that more than half of the values are at or above; NaN of nothing."""
+    return median_low(values.values()) if values else math.nan
+
+
+def most_below(values: dict[str, float]) -> float:
+    """Return the number that more than half of the values are at or below; NaN of nothing."""
+    return median_high(values.values()) if values else math.nan
 
 
 def classes(chart: Chart) -> float:

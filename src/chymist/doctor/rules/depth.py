@@ -71,9 +71,10 @@ def exploding_gradient(chart: Chart) -> Iterator[Finding]:
 def exploding_signal(chart: Chart) -> Iterator[Finding]:
     """Find layers that hand on far more than the network was given."""
     leaving, entering = weighted(chart, "signal"), weighted(chart, "signal_entering")
+    inner = list(leaving.items())[:-1]  # What the last hands on is the output: see loss-at-init.
     # What is small at the input, biases make large at once, which is no growth.
     start = max(1.0, math.sqrt(next((v for v in entering.values() if v > 0), 1.0)))
-    grown = {n: math.sqrt(v) / start for n, v in leaving.items() if v >= 0}
+    grown = {n: math.sqrt(v) / start for n, v in inner if v >= 0}
     limit = GROWN if chart.facts.get("normed", True) else UNNORMED
     if not grown or not max(grown.values()) > limit:
         return

@@ -21,8 +21,14 @@ def judge(chart: Chart) -> Iterator[Finding]:
     """Find targets of high frequency, smooth on the samples, that the kernel hardly reaches."""
     out, smooth = number(chart, "out_of_reach"), number(chart, "smooth")
     waves, lowest = number(chart, "wave_out_of_reach"), number(chart, "wave_frequency")
-    limit = 1 - min(MOST, max(LEAST, 2 * number(chart, "in_reach_by_chance")))
-    # A residual without targets has no noise; of several inputs no waves are known.
+    chance = number(chart, "in_reach_by_chance")
+    limit = 1 - min(MOST, max(LEAST, 2 * chance))
+    if smooth != smooth:
+        # A residual without targets has no noise, and differs from a random vector's by chance:
+        # three standard deviations of chi-squared of as many numbers as are in reach.
+        samples = float(chart.facts.get("data", {}).get("samples", 1))
+        limit = 1 - min(2 * MOST, chance + 3 * (2 * chance / samples) ** 0.5)
+    # Of several inputs no waves are known.
     if out > limit and not smooth <= SMOOTH and not number(chart, "wave_largest") < SLOW:
         value, threshold, which = out, limit, "varies along directions"
     elif waves > WAVES and lowest > SLOW:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import adaptive, at_start, gains, middle
+from chymist.doctor.layers import adaptive, at_start, gains, most_above, most_below
 from chymist.doctor.rule import Rule
 
 TINY = 1e-3
@@ -22,7 +22,7 @@ WIDE = 16
 def small(chart: Chart) -> Iterator[Finding]:
     """Find weights so small that the network must grow before it can say anything."""
     found = gains(chart)
-    gain, reach = middle(found), _reach(chart, found)
+    gain, reach = most_below(found), _reach(chart, found)
     tiny = gain < TINY
     cut_off = not chart.facts.get("normed", True) and gain < SMALL and reach < REACH
     if not (tiny or cut_off):
@@ -51,7 +51,7 @@ def small(chart: Chart) -> Iterator[Finding]:
 def large(chart: Chart) -> Iterator[Finding]:
     """Find weights so large that signals grow by a factor a layer."""
     found = gains(chart, WIDE)
-    gain = middle(found)
+    gain = most_above(found)
     if not gain > HUGE:
         return
     layer = max(found, key=lambda n: found[n])

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from doctor.patients import adam, classes, cross_entropy, drawn, first, mlp, sgd, told
+from torch import Tensor, nn
+
+
+@pytest.mark.parametrize(
+    ("layers", "activation", "optimizer", "threshold"),
+    [(12, nn.ReLU, sgd, 1e-3), (20, nn.ReLU, adam, 1e-4), (10, nn.Sigmoid, adam, 1e-4)],
+)
+def test_gradients_vanish_through_depth(layers, activation, optimizer, threshold) -> None:  # type: ignore[no-untyped-def]
+    model = mlp([20, *[64] * layers, 5], activation)
+    x, y = classes()
+    case = (model, cross_entropy, (x, y), optimizer(model))
+    found = first(*case)
+    assert (found.rule, found.layer, found.threshold) == ("vanishing-gradient", "0", threshold)
+    hidden = x
+    kept = []
+    for layer in model:
+        hidden = layer(hidden)
+        hidden.retain_grad()
+        kept.append(hidden)
+    cross_entropy(hidden, y).backward()
+    assert found.value == pytest.approx(float(kept[0].grad.norm() / kept[-1].grad.norm()), rel=1e-3)
+    assert [f.because for f in told("rank-collapse", *case)] in ([], ["vanishing-gradient"])
+
+
+def test_samples_that_have_become_equal() -> None:
+    model = mlp([20, *[64] * 12, 5])
+    (found,) = told("rank-collapse", model, cross_entropy, classes(), None)
+    assert found.layer == "22" and 0 < found.value < found.threshold == 1e-6
+
+
+def test_signals_explode_through_depth() -> None:
+    model = drawn(mlp([20, *[64] * 10, 5]), gain=5.0)
+    x, y = classes()
+    found = first(model, cross_entropy, (x, y), adam(model))
+    assert (found.rule, found.threshold) == ("exploding-signal", 20.0)
+    with torch.no_grad():
+        sizes = [float(model[: i + 1](x).square().mean().sqrt()) for i in range(0, 20, 2)]
+    assert found.value == pytest.approx(max(sizes) / float(x.square().mean().sqrt()), rel=0.03)
+    assert found.layer == str(2 * sizes.index(max(sizes)))
+
+
+def test_gradients_explode_through_depth() -> None:
+    model = drawn(mlp([20, *[64] * 12, 5]), gain=12.0)
+    (found,) = told("exploding-gradient", model, cross_entropy, classes(), None)
+    assert found.layer == "0" and found.value > found.threshold == 100.0
+
+
+class Added(nn.Module):
+    """x + F(x), its branch not normalised."""
+
+    def __init__(self, width: int, normed: bool) -> None:
+        super().__init__()
+        self.branch = drawn(mlp([width, width, width]))
+        self.norm = nn.LayerNorm(width) if normed else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(x + self.branch(self.norm(x)))
+
+
+def stack(normed: bool) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(20, 32), nn.Sequential(*[Added(32, normed) for _ in range(12)]), nn.Linear(32, 5)
+    )
+
+
+def test_a_stream_of_branches_that_are_not_normalised() -> None:
+    model = stack(normed=False)
+    x, y = classes()
+    found = first(model, cross_entropy, (x, y), adam(model))
+    assert (found.rule, found.layer, found.threshold) == ("residual-growth", "1", 1200.0)
+    with torch.no_grad():
+        start, end = (float(m.square().mean()) for m in (model[0](x), model[1](model[0](x))))  # type: ignore[index, operator]
+    assert found.value == pytest.approx(end / start, rel=1e-3)
+    assert math.log2(found.value) > 12
+
+
+def test_a_stream_of_normalised_branches_is_healthy() -> None:
+    model = stack(normed=True)
+    for rule in ("residual-growth", "exploding-signal", "exploding-gradient"):
+        assert told(rule, model, cross_entropy, classes(), adam(model)) == []
