@@ -42,8 +42,10 @@ def judge(chart: Chart) -> Iterator[Finding]:
         # Where the first steps are taken well, the network moves to a flatter place.
         lost = rise > RUINOUS or (math.isfinite(end) and end > start and rise > SOME)
         bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
+        # Predicted and seen: past the catapult's few steps one batch is learnt, if steps fit.
+        seen = rise > SOME and end > LEFT * start
         yield Finding(
-            rule="step-size", severity="critical" if bad else "note",
+            rule="step-size", severity="critical" if bad else "warning" if seen else "note",
             says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
                  f"sharpness {sharp:.3g}, threshold {limit:.3g}" + _tried(start, peak, end),
             value=sharp, threshold=limit, formula="(2 + 2 momentum) / lr",
