@@ -42,8 +42,11 @@ The held-out cases were set aside before any rule was tried on them.
 
 
 def train(cases: Sequence[Case], seeds: int, jobs: int, budget: float, folder: Path) -> None:
-    """Train the cases and write a record of each into the folder."""
-    work = [(case.name, seed, budget) for case in cases for seed in range(seeds)]
+    """Train the cases and write a record of each into the folder, those that it has aside."""
+    work = [
+        (case.name, seed, budget) for seed in range(seeds) for case in cases
+        if not (folder / f"{case.name}-{seed}.json").exists()
+    ]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(by_name, words): words for words in work}
@@ -102,7 +105,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="parts of names of cases, by commas")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float, default=BUDGET)
-    parser.add_argument("--keep", type=Path, help="folder for the charts")
+    parser.add_argument("--keep", type=Path, help="folder for the charts; those in it are kept")
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
     parser.add_argument("--write", type=Path, help="file for the table")
     given = parser.parse_args()
