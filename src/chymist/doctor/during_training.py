@@ -16,7 +16,7 @@ from chymist.doctor import facts
 from chymist.doctor.birth import Birth
 from chymist.doctor.chart import Chart
 from chymist.doctor.checkup import Checkup
-from chymist.doctor.examination import examine, reason
+from chymist.doctor.examination import examine, reason, undisturbed
 from chymist.doctor.finding import Finding
 from chymist.doctor.loop import Loop
 from chymist.doctor.losses import Losses
@@ -202,6 +202,8 @@ class Watch:
 
     def _measure(self, tasks: Sequence[str]) -> None:
         with ExitStack() as held:
+            if tasks:
+                held.enter_context(undisturbed())
             now: Patient | None = None
             for task in tasks:
                 quantity, when = self._tasks[task]
@@ -219,7 +221,7 @@ class Watch:
                     if one is None or (quantity.needs == "loss" and one.loss is unseen):
                         continue
                     known = self._entered()
-                    examine(one, self.chart, [quantity])
+                    examine(one, self.chart, [quantity], alone=False)
                 self.schedule.measured(task, time.perf_counter() - start, self.steps)
                 if self._entered() > known:
                     self._fruitless.pop(task, None)
@@ -249,7 +251,7 @@ class Watch:
     def _gather(self) -> None:
         """Note facts of the model and its data, which take a copy of the model's modules."""
         self._gathered = self._met
-        with self._watched.now(self.steps) as one:
+        with undisturbed(), self._watched.now(self.steps) as one:
             self.chart.facts |= facts.gather(one)
         self.chart.facts["loss"] = getattr(self._loss, "__name__", type(self._loss).__name__)
 
@@ -273,7 +275,7 @@ class Watch:
             return
         self._diverged = True
         self.chart.facts["non_finite"] = {"step": self.steps, "kind": "gradient", "layer": ""}
-        with self._watched.now(self.steps) as one:
+        with undisturbed(), self._watched.now(self.steps) as one:
             kind, name = located(
                 one, self._watched.parameters, pass_through=self._loop.last is not None
             )

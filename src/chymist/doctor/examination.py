@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -16,17 +16,19 @@ from chymist.doctor.quantity import Quantity
 from chymist.errors import ChymistError
 
 
-def examine(patient: Patient, chart: Chart, quantities: Iterable[Quantity]) -> None:
+def examine(
+    patient: Patient, chart: Chart, quantities: Iterable[Quantity], *, alone: bool = True
+) -> None:
     """Enter each quantity in the chart; what raises is switched off with one line.
 
-    No generator is advanced, and no gradient or tensor of the patient changed.
+    No generator is advanced, and no gradient or tensor of the patient changed. With `alone` False
+    the caller has seen to it that nothing is disturbed.
     """
     for quantity in quantities:
         if quantity.name in chart.off:
             continue
         try:
-            with generators_kept(), warnings.catch_warnings(), torch.enable_grad():
-                warnings.simplefilter("ignore")
+            with undisturbed() if alone else nullcontext():
                 found = quantity.measure(patient)
         except Exception as error:  # Whatever it is, training goes on.
             chart.off[quantity.name] = reason(error)
@@ -42,6 +44,14 @@ def reason(error: Exception) -> str:
     if isinstance(error, ChymistError):
         return str(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep generators and warnings from what is measured here, and let it differentiate."""
+    with generators_kept(), warnings.catch_warnings(), torch.enable_grad():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

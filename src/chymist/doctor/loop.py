@@ -120,7 +120,7 @@ class Loop:
             return
         if self.takes == 1 and self.loss is not None:
             start = time.perf_counter()
-            with torch.no_grad():
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 value = self.loss(output)
             self.last.value = value.detach() if isinstance(value, Tensor) else None
             self.last.own, self.seen = True, self.last

@@ -28,7 +28,8 @@ class Losses:
 
     def wanted(self, step: int, credit: float) -> bool:
         """Whether to look at the loss of a step: while it is paid for, or now and then."""
-        return credit > 0 or step >= self._looked + max(1.0, SHARE * step)
+        apart = max(1.0, SHARE * step)
+        return step >= self._looked + (max(1.0, apart / 4) if credit > 0 else apart)
 
     def note(self, step: int, call: Call | None) -> None:
         """Take the loss of a step's call, if it was seen."""

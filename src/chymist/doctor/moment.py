@@ -57,15 +57,20 @@ def of_loop(
     optimizer: torch.optim.Optimizer | None,
     step: int,
     memory: dict[str, Any],
+    made: nn.Module | None = None,
 ) -> Patient:
     """Make the patient of the model's last call; y is zeros where no target is needed or known.
 
     A model of half or mixed precision is measured in its widest, on copies of what is narrower.
+    `made` is a still copy from before, if there is one that still holds.
 
     Raises:
         CannotMeasure: the model cannot be copied, or was called with no tensor.
     """
-    made = in_one_precision(still(model))
+    if made is None:
+        made = in_one_precision(still(model))
+    else:
+        vars(made).pop("forward", None)  # That of the last call's inputs.
     like = next((p for p in made.parameters() if p.is_floating_point()), None)
     dtype = None if like is None else like.dtype
     x, again, samples = inputs_of(call, dtype)

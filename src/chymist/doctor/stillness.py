@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -77,6 +78,20 @@ def in_one_precision(model: nn.Module) -> nn.Module:
             if buffer is not None and buffer.is_floating_point():
                 module._buffers[name] = buffer.to(dtype)
     return model
+
+
+def at(model: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Module:
+    """Copy a still copy, with these tensors as the parameters of these names."""
+    made = still(model)
+    own: dict[int, nn.Parameter] = {}
+    named = {id(p): n for n, p in model.named_parameters()}
+    for module in made.modules():
+        for name, parameter in module._parameters.items():
+            whose = named.get(id(parameter), "")
+            if parameter is not None and whose in parameters:
+                new = nn.Parameter(parameters[whose], parameter.requires_grad)
+                module._parameters[name] = own.setdefault(id(parameter), new)
+    return made
 
 
 def _shared(source: nn.Module) -> dict[int, Any]:

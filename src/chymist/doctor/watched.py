@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chymist.doctor.birth import Birth
 from chymist.doctor.closure import Closed, bare, lent, without_global_hooks
-from chymist.doctor.loop import Loop
+from chymist.doctor.loop import Call, Loop
 from chymist.doctor.moment import of_loop, placed, unseen
 from chymist.doctor.patient import Patient
 
@@ -34,6 +34,7 @@ class Watched:
         self.model, self.loss, self.takes = model, loss, takes
         self.optimizer, self.loop = optimizer, loop
         self.birth: Birth | None = None
+        self._copy: tuple[Any, nn.Module] | None = None
         self.memory: dict[str, Any] = {}
 
     @property
@@ -56,9 +57,7 @@ class Watched:
                 with bare(self.model, self.optimizer):
                     yield self._closed(self.optimizer, step, self.memory)
             else:
-                yield of_loop(
-                    self.model, self.loss, self.takes, call, self.optimizer, step, self.memory
-                )
+                yield self._standing(call, step)
 
     @contextmanager
     def born(self) -> Iterator[Patient | None]:
@@ -79,6 +78,18 @@ class Watched:
                 placed(one.model, kept.parameters)
                 one.names = {id(p): n for n, p in kept.parameters.items()}
                 yield one
+
+    def _standing(self, call: Call, step: int) -> Patient:
+        """The patient of a call. A copy that shares all tensors is kept until the model changes."""
+        state = _state(self.model)
+        known = self._copy[1] if self._copy is not None and self._copy[0] == state else None
+        made = of_loop(
+            self.model, self.loss, self.takes, call, self.optimizer, step, self.memory, known
+        )
+        own = {id(p) for p in self.model.parameters()}
+        shared = all(id(p) in own for p in made.model.parameters())
+        self._copy = (state, made.model) if shared else None
+        return made
 
     def alone(self, step: int) -> Patient:
         """The user's model for what needs its parameters and gradients alone."""
@@ -103,6 +114,17 @@ class Watched:
                 yield
         finally:
             self.loop.deaf = deaf
+
+
+def _state(model: nn.Module) -> list[Any]:
+    """What a still copy depends on beside the tensors that it shares, which ones these are."""
+    found: list[Any] = []
+    for module in model.modules():
+        own = vars(module)
+        found += [id(module), *map(id, own["_parameters"].values())]
+        found += map(id, own["_buffers"].values())
+        found += [v for v in own.values() if isinstance(v, bool | int | float | str)]
+    return found
 
 
 def _first(out: Any, _: Tensor) -> Any:

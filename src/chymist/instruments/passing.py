@@ -134,7 +134,9 @@ class Passing:
 
         with torch.no_grad():
             out = self.run(shaped, then=lambda out: out)
-        device = next(t.device for t in tree.tree_leaves(out) if isinstance(t, Tensor))
+        # An output of a type of its own, with a loss inside, shows no tensors.
+        shown = [*tree.tree_leaves(out), *self.parameters.values(), *checks.parts(self.x)]
+        device = next(t.device for t in shown if isinstance(t, Tensor))
         # The gradient by a zero that is added to a tensor is the gradient by the tensor.
         zeros = {
             n: torch.zeros((self.lanes, *t.shape), dtype=t.dtype, device=device, requires_grad=True)

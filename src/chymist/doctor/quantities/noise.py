@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
-from chymist.instruments import noise_scale, objective
+from chymist.instruments import PerSample, objective, sampler
 
 GROUPS = 4
 """Parts of a batch whose gradients are held against each other where samples' own are not had."""
@@ -17,24 +19,34 @@ GROUPS = 4
 def measure(patient: Patient) -> Values:
     """Enter `noise_trace` and `noise_squared_gradient`, both unbiased, to be averaged over steps.
 
-    From the samples' own gradients; of a model that hands on no row for each sample from those of
-    quarters of the batch, whose loss must then be a mean over samples.
+    As `instruments.noise_scale` has them, from the samples' own gradients; of a model that hands on
+    no row for each sample from those of quarters of the batch, whose loss must then be a mean over
+    samples.
     """
     n = patient.samples
     if n < 2 * GROUPS:
         return {}
     try:
-        if patient.given is None:
-            raise CannotMeasure("the model computes its own loss")
-        found = noise_scale(patient.model, patient.loss, patient.data, only=patient.used)
+        slopes = _samples(patient)
     except CannotMeasure:
         trace, squared = _by_groups(patient, n)
         return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
-    errors = found.uncertainty.diagonal().sqrt().tolist()
-    return {
-        "noise_trace": ({"": float(found.trace)}, {"": errors[0]}),
-        "noise_squared_gradient": ({"": float(found.squared_gradient)}, {"": errors[1]}),
-    }
+    # The jackknife's errors cost as much again; those of the average over steps are what counts.
+    mean = float(slopes.mean().double().square().sum())
+    trace = n / (n - 1) * (float(slopes.squares().double().mean()) - mean)
+    return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": mean - trace / n}}
+
+
+def _samples(patient: Patient) -> PerSample:
+    """Return the samples' gradients; a model and a loss are checked at their first measurement."""
+    if patient.given is None:
+        raise CannotMeasure("the model computes its own loss")
+    known = patient.memory.get("sampler")
+    if known is None or known.model is not patient.model:
+        names = patient.used
+        known = sampler(patient.model, patient.loss, patient.data, only=names)
+        patient.memory["sampler"] = known
+    return replace(known, loss=patient.loss)(patient.data)
 
 
 def _by_groups(patient: Patient, n: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from chymist.doctor.patient import Patient
 from chymist.doctor.preconditioning import stability
 from chymist.doctor.quantity import Quantity, Values
+from chymist.doctor.stillness import at
 from chymist.errors import CannotMeasure
 from chymist.instruments import sharpness
 from chymist.instruments.calling import called
@@ -109,11 +110,7 @@ def _preconditioned(
         return {}
     diagonal, threshold = known[0], known[1]
     used = [n for n in moved if n in patient.used]
-    there = copy.deepcopy(patient.model)
-    with torch.no_grad():
-        for name, parameter in there.named_parameters():
-            if name in moved:
-                parameter.copy_(moved[name])
+    there = at(patient.model, {n: p.detach().clone() for n, p in moved.items()})
     found = sharpness(
         there, patient.loss, patient.data, only=used, tolerance=0.02, products=PRODUCTS,
         preconditioner={n: diagonal[n] for n in used},
