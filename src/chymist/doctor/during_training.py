@@ -202,7 +202,7 @@ class Watch:
 
     def _measure(self, tasks: Sequence[str]) -> None:
         with ExitStack() as held:
-            if tasks:
+            if any(self._tasks[t][0].needs != "parameters" for t in tasks):
                 held.enter_context(undisturbed())
             now: Patient | None = None
             for task in tasks:

@@ -86,6 +86,8 @@ class Watched:
         made = of_loop(
             self.model, self.loss, self.takes, call, self.optimizer, step, self.memory, known
         )
+        if known is not None:
+            return made
         own = {id(p) for p in self.model.parameters()}
         shared = all(id(p) in own for p in made.model.parameters())
         self._copy = (state, made.model) if shared else None
@@ -121,10 +123,10 @@ def _state(model: nn.Module) -> list[Any]:
     found: list[Any] = []
     for module in model.modules():
         own = vars(module)
-        found += [id(module), *map(id, own["_parameters"].values())]
-        found += map(id, own["_buffers"].values())
-        found += [v for v in own.values() if isinstance(v, bool | int | float | str)]
-    return found
+        found += own["_parameters"].values()
+        found += own["_buffers"].values()
+        found += [v for v in own.values() if v.__class__ in (bool, int, float, str)]
+    return [id(v) if isinstance(v, Tensor) else v for v in found]
 
 
 def _first(out: Any, _: Tensor) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.preconditioning import step_sizes
+from chymist.doctor.quantities.updates import norms_of
 from chymist.doctor.quantity import Quantity, Values
 
 
@@ -21,7 +21,7 @@ def measure(patient: Patient) -> Values:
     if not grads:
         return {}
     dense = [g.coalesce().values() if g.is_sparse else g for g in grads.values()]
-    sizes = torch.stack([g.float().norm() for g in dense]).tolist()
+    sizes = norms_of(dense)
     norms = dict(zip(grads, sizes, strict=True))
     norms[""] = sum(s * s for s in sizes) ** 0.5
     moved = {} if patient.optimizer is None else step_sizes(patient.optimizer)

@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
+from chymist.doctor.quantities.updates import norms_of
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
 from chymist.instruments import PerSample, objective, sampler
+from chymist.instruments.sample_parts import Held
 
+SAME = 1e-3
+"""Relative difference up to which the user's gradient is the samples' mean."""
 GROUPS = 4
 """Parts of a batch whose gradients are held against each other where samples' own are not had."""
 
@@ -32,9 +36,35 @@ def measure(patient: Patient) -> Values:
         trace, squared = _by_groups(patient, n)
         return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
     # The jackknife's errors cost as much again; those of the average over steps are what counts.
-    mean = float(slopes.mean().double().square().sum())
+    mean = _own_square(patient, slopes)
+    if mean is None:
+        mean = float(slopes.mean().double().square().sum())
     trace = n / (n - 1) * (float(slopes.squares().double().mean()) - mean)
     return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": mean - trace / n}}
+
+
+def _own_square(patient: Patient, slopes: PerSample) -> float | None:
+    """Return the squared norm of the user's own gradient, where that is the samples' mean.
+
+    Whether it is so is seen at the biases, whose samples' gradients are held: clipping, several
+    batches or dropout would change these too. None if it is not, or there are none.
+    """
+    own: dict[str, Tensor] = patient.memory["parameters"]
+    names: tuple[str, ...] = patient.memory["sampler"].names
+    grads = [own[n].grad for n in names]
+    biases = [
+        (part, own[n].grad) for part, n in zip(slopes.parts, slopes.structured, strict=False)
+        if isinstance(part, Held)
+    ]  # fmt: skip
+    known = [g.detach() for g in grads if g is not None]
+    if not biases or len(known) < len(grads):
+        return None
+    for part, grad in biases:
+        mean = (part.total()[0] / slopes.samples).to(known[0].dtype)
+        off = (mean - grad.detach().flatten()).norm()  # type: ignore[union-attr]
+        if not bool(off <= SAME * mean.norm()):
+            return None
+    return sum(v * v for v in norms_of(known))
 
 
 def _samples(patient: Patient) -> PerSample:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -24,14 +26,16 @@ def measure(patient: Patient) -> Values:
         if patient.optimizer is None or all(p.grad is None for p in own.values()):
             return {}
         ratios = {n: float(r) for n, r in update_ratio(patient.model, patient.optimizer).items()}
-        norms = dict(zip(own, _norms(own.values()), strict=True))
+        norms = dict(zip(own, norms_of(own.values()), strict=True))
         moves = [r * norms[n] for n, r in ratios.items() if norms[n] > 0]
         whole = sum(s * s for s in norms.values()) ** 0.5
         if whole > 0:
             ratios[""] = sum(m * m for m in moves) ** 0.5 / whole
     else:
-        sizes = _norms(before.values())
-        moves = _norms(own[n].detach() - w for n, w in before.items())
+        sizes = norms_of(before.values())
+        moves = norms_of(
+            torch._foreach_sub([own[n].detach() for n in before], list(before.values()))
+        )
         norms = dict(zip(before, sizes, strict=True))
         ratios = {
             n: m / s if s > 0 else (float("inf") if m > 0 else 0.0)
@@ -47,10 +51,10 @@ def measure(patient: Patient) -> Values:
     return entered
 
 
-def _norms(several: object) -> list[float]:
-    """Return norms in one transfer from the device."""
-    found = [t.detach().float().norm() for t in several]  # type: ignore[attr-defined]
-    return [float(v) for v in torch.stack(found).tolist()] if found else []
+def norms_of(several: Iterable[Tensor]) -> list[float]:
+    """Return norms, in one transfer from the device."""
+    found = torch._foreach_norm([t.detach() for t in several])
+    return [float(v) for v in torch.stack([n.float() for n in found]).tolist()] if found else []
 
 
 UPDATES = Quantity("updates", measure, price=0.2, moments=("across",), needs="parameters")
