@@ -20,8 +20,8 @@ direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r 
 SOME = 1.05
 """A rise that is more than what batches and rounding do."""
 LEFT = 0.5
-"""Of the loss after the trial steps: networks that normalise soon grow out of a threshold that they
-start beyond, and have then learnt the batch."""
+"""Of the loss after the trial steps: networks that soon grow out of a threshold that they start
+beyond, a catapult, have then learnt most of the batch."""
 ERASED = 1.0
 """An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2."""
 BEYOND = 5.0
@@ -37,15 +37,14 @@ def judge(chart: Chart) -> Iterator[Finding]:
     rise = peak / start if start > 0 else math.nan
     if math.isinf(end) and rise > PEAK:
         rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
+    overshoots = number(chart, "trial_rise") > SOME and end > LEFT * start
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
         lost = rise > RUINOUS or (math.isfinite(end) and end > start and rise > SOME)
         bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
-        # Predicted and seen: past the catapult's few steps one batch is learnt, if steps fit.
-        seen = rise > SOME and end > LEFT * start
         yield Finding(
-            rule="step-size", severity="critical" if bad else "warning" if seen else "note",
+            rule="step-size", severity="critical" if bad else "warning" if overshoots else "note",
             says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
                  f"sharpness {sharp:.3g}, threshold {limit:.3g}" + _tried(start, peak, end),
             value=sharp, threshold=limit, formula="(2 + 2 momentum) / lr",
@@ -72,18 +71,19 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, 10 if bad else 3),
             study="edge-of-stability",
         )  # fmt: skip
-    elif beyond > CATAPULT and rise > SOME and end > LEFT * start:
+    elif overshoots:
+        value = number(chart, "trial_rise")
         yield Finding(
             rule="step-size", severity="warning",
-            says=f"the step size {lr:.3g} is {beyond:.2g} times the largest stable one after 20 "
-                 "trial steps, by the preconditioned sharpness" + _tried(start, peak, end),
-            value=number(chart, "trial_sharpness"), threshold=number(chart, "trial_threshold"),
-            formula="(2 + 2 beta1) / ((1 - beta1) lr), of P^-1 H", unit="1/step size",
-            why="An adaptive rule is stable while the largest eigenvalue of its preconditioned "
-                "Hessian is below this threshold. So early that eigenvalue alone is a hint; here "
-                "the loss also rose, on one batch, where steps that are short enough only lower "
-                "it. Deep networks without a straight skip path (post-norm) are the first to go.",
-            remedy=_smaller(lr, beyond),
+            says=f"the step size {lr:.3g} is too large: in 20 trial steps on one batch the loss "
+                 f"rose to {value:.3g} times its least, and {end / start:.0%} of it were left",
+            value=value, threshold=SOME, formula="1.05 times the least loss before, and more than "
+            "half of the loss left",
+            why="On one batch steps below the threshold of stability only lower the loss; a rise "
+                "says that they overshoot along some direction. Networks may move on to a flatter "
+                "place, and have then learnt the batch; here they have not. Deep networks without "
+                "a straight skip path (post-norm) are the first to go.",
+            remedy=_smaller(lr, 3),
             study="edge-of-stability",
         )  # fmt: skip
     elif first > ERASED:
@@ -140,7 +140,7 @@ STEP_SIZE = Rule(
     "edge-of-stability",
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
-     "trial_sharpness", "trial_threshold", "parameter_rms"),
+     "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
