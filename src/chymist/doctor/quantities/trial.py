@@ -26,12 +26,12 @@ def measure(patient: Patient) -> Values:
     """Enter the loss along trial steps, and Adam's preconditioned sharpness where they end.
 
     `trial_start`, `trial_peak` and `trial_end` are losses, the largest that is finite, and an
-    infinite end once one is not.
-    `trial_rise` is the largest ratio of a loss to the least before it: steps that are short enough
-    only lower the loss of one batch. `trial_no_gradient` names parameters whose gradient was zero at every step. Before
-    the first step Adam divides by nothing yet, and by the first gradient alone after it, which
-    overstates the curvature tenfold and more: `trial_sharpness` is the preconditioned one after
-    `STEPS` steps, with its `trial_threshold`, (2 + 2 beta1)/((1 - beta1) lr).
+    infinite end once one is not. `trial_rise` is the largest ratio of a loss to the least before
+    it: steps that are short enough only lower the loss of one batch. `trial_no_gradient` names
+    parameters whose gradient was zero at every step. Before the first step Adam divides by nothing
+    yet, and by the first gradient alone after it, which overstates the curvature tenfold and more:
+    `trial_sharpness` is the preconditioned one after `STEPS` steps, with its `trial_threshold`,
+    (2 + 2 beta1)/((1 - beta1) lr).
     """
     if patient.optimizer is None or isinstance(patient.optimizer, torch.optim.LBFGS):
         return {}  # One that searches along its line has no step to be too long.
