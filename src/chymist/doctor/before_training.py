@@ -29,8 +29,9 @@ def preflight(
     to call the model with. Nothing of the user's is changed: parameters, buffers, gradients, modes
     and generators stay as they are. An instrument that fails is listed in `chart.off`.
 
-    Cost: some forty gradient evaluations on the batch. Memory: that of a gradient's graph, three
-    times a gradient's.
+    Cost: about a hundred gradient evaluations on the batch, of which 20 are trial steps of the
+    optimizer on copies. Memory: that of a gradient's graph, three times a gradient's, and a copy of
+    the parameters with the optimizer's state.
 
     Raises:
         UsageError: the loss or the batch has another form.

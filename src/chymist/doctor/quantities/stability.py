@@ -7,7 +7,7 @@ from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
 from chymist.instruments import sharpness
 
-PRODUCTS = 30
+PRODUCTS = 20
 """Hessian products at most; more digits would not change a diagnosis."""
 
 

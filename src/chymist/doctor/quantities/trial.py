@@ -18,8 +18,8 @@ from chymist.instruments.calling import called
 
 STEPS = 20
 """Steps taken: the length after which Adam's average of squared gradients tells curvature apart."""
-PRODUCTS = 15
-"""Hessian products at most for the preconditioned sharpness, of which two digits are asked."""
+PRODUCTS = 8
+"""Hessian products at most for the preconditioned sharpness, of which one digit is asked."""
 
 
 def measure(patient: Patient) -> Values:
@@ -128,13 +128,16 @@ def _preconditioned(
     diagonal, threshold = known[0], known[1]
     used = [n for n in moved if n in patient.used]
     there = at(patient.model, {n: p.detach().clone() for n, p in moved.items()})
-    found = sharpness(
-        there, patient.loss, patient.data, only=used, tolerance=0.02, products=PRODUCTS,
-        preconditioner={n: diagonal[n] for n in used},
-    )  # fmt: skip
+    try:
+        found = sharpness(
+            there, patient.loss, patient.data, only=used, tolerance=0.05, products=PRODUCTS,
+            preconditioner={n: diagonal[n] for n in used},
+        )  # fmt: skip
+    except CannotMeasure:
+        return {}  # The steps say something without.
     return {
         "trial_sharpness": {"": float(found.values[0])}, "trial_threshold": {"": threshold},
     }  # fmt: skip
 
 
-TRIAL = Quantity("trial", measure, price=60, moments=("before",))
+TRIAL = Quantity("trial", measure, price=40, moments=("before",))
