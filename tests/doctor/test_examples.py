@@ -13,8 +13,8 @@ from chymist.doctor import Checkup
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PLANTED = [
-    ("nanogpt_like", "forgotten-sqrt", 60, "frozen-softmax"),
-    ("nanogpt_like", "step", 150, "step-size"),
+    ("nanogpt_like", "forgotten-sqrt", 20, "frozen-softmax"),
+    ("nanogpt_like", "step", 80, "step-size"),
     ("resnet_like", "small-init", 100, "small-init"),
     ("resnet_like", "step", 100, "step-size"),
     ("pinn_like", "high-frequency", 400, "high-frequency"),

@@ -37,7 +37,10 @@ def judge(chart: Chart) -> Iterator[Finding]:
     rise = peak / start if start > 0 else math.nan
     if math.isinf(end) and rise > PEAK:
         rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
-    overshoots = number(chart, "trial_rise") > SOME and end > LEFT * start
+    # What is out of the network's reach is left by steps of any length.
+    far = max(0.0, *(v for n in ("out_of_reach", "wave_out_of_reach")
+                     if (v := number(chart, n)) == v), 0.0)  # fmt: skip
+    overshoots = number(chart, "trial_rise") > SOME and end > (far + LEFT * (1 - far)) * start
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
@@ -140,7 +143,8 @@ STEP_SIZE = Rule(
     "edge-of-stability",
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
-     "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms"),
+     "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms",
+     "out_of_reach", "wave_out_of_reach"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
