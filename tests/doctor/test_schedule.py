@@ -96,7 +96,8 @@ def test_the_cost_on_a_million_parameters_is_within_ten_per_cent() -> None:
         plain, watched = made(), made()
         assert sum(p.numel() for p in plain[0].parameters()) > 980_000
         spent = [0.0, 0.0]
-        with chymist.watch(watched[0], functional.cross_entropy, watched[1]) as w:
+        # The schedule's clock runs while either trains: half of the default share is the default.
+        with chymist.watch(watched[0], functional.cross_entropy, watched[1], budget=0.025) as w:
             for index in range(160):
                 with_doctor, without = step(*watched), step(*plain)
                 if index >= 10:
@@ -104,5 +105,5 @@ def test_the_cost_on_a_million_parameters_is_within_ten_per_cent() -> None:
                     spent[1] += without
     finally:
         torch.set_num_threads(threads)
-    assert w.schedule.share <= 0.06
+    assert w.schedule.share <= 0.03
     assert spent[0] <= 1.1 * spent[1]

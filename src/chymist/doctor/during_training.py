@@ -32,6 +32,11 @@ from chymist.errors import BadParameter, UsageError
 
 CLOSING = 2.0
 """Seconds that the last examination may take, when the training is over."""
+EARLY = frozenset(4**k for k in range(12))
+"""Steps at which what costs a fraction of a step is measured in any case: the shortest training
+has a few readings of it."""
+SLIGHT = 0.25
+"""Gradient evaluations that such a quantity costs at most."""
 FACTS = 0.001
 """Seconds that noting facts is guessed to take; it waits for ten times as many to be spent."""
 TRIES = 3
@@ -76,6 +81,9 @@ class Watch:
         self._ended: float | None = None
         self._hooks: list[Any] = []
         self._ends: list[Tensor] = []
+        self._slight = [
+            t for t, (q, when) in self._tasks.items() if q.price <= SLIGHT and when != "before"
+        ]
         self._fruitless: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -195,7 +203,10 @@ class Watch:
             due = self.schedule.prices if self.steps % self._every == 0 else []
             done, once = self.schedule.done, self.schedule.once
             return [t for t in due if t not in once or done(t) is None]
-        return self.schedule.plan(self.steps)
+        found = self.schedule.plan(self.steps)
+        if self.steps in EARLY:
+            found += [t for t in self._slight if t in self.schedule.prices and t not in found]
+        return found
 
     def _due_when(self, *whens: str) -> list[str]:
         return [t for t in self._due if self._tasks[t][1] in whens]
