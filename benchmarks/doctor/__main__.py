@@ -37,7 +37,11 @@ loss falls to a stated level, and a fault only if it ends above its healthy twin
 factor, for every seed. Shares are means over cases of the mean over seeds, with Wilson's 95 %
 intervals for the number of cases.
 
-The held-out cases were set aside before any rule was tried on them.
+The held-out cases were set aside before any rule was tried on them. When they were first read, with
+two seeds, a share of 0.94 (0.72-0.99) of the 16 faults was found and read first, and a share of
+0.18 (0.05-0.48) of the 11 healthy trainings had a finding above a note. Two rules were mended after
+that, so that those cases are no longer strictly held out: outputs of a layer that starts at zero
+are no equal neurons, and noise near a loss of zero is no instability.
 """
 
 

@@ -53,3 +53,10 @@ def test_steps_that_are_far_too_small() -> None:
         assert (found.rule, found.severity) == ("small-step", "warning")
         assert found.value > found.threshold
     assert told("small-step", model, cross_entropy, classes(), adam(model, 1e-5)) == []
+
+
+def test_an_adaptive_step_as_long_as_the_weights() -> None:
+    model = mlp([20, 256, 5])
+    (found,) = told("step-size", model, cross_entropy, classes(), adam(model, 0.3))
+    assert found.severity in ("warning", "critical")
+    assert told("step-size", model, cross_entropy, classes(), adam(model, 0.003)) == []

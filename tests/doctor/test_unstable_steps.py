@@ -34,6 +34,7 @@ def test_a_loss_thrown_up_for_good_is_told_with_its_step() -> None:
         falling(100),
         [*falling(30), *[8.0] * 4, *falling(60)],  # It comes back: a catapult.
         [2.3] * 100,
+        [*falling(30), 0.001, 0.001, 0.001, *[0.05, 0.06, 0.055] * 22],  # Near zero: noise.
         [abs(random.Random(n).gauss(0, 1)) ** 2 for n in range(100)],  # A batch of one.
     ],
 )

@@ -13,6 +13,8 @@ from chymist.doctor.rule import Rule
 THROWN = 3.0
 """Over the least before: a step r times the best along its direction changes the loss by
 D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
+LEFT = 0.5
+"""Of the loss at the start: a training that ends below has learnt."""
 WINDOW = 3
 """Readings that are averaged."""
 STEADY = 0.5
@@ -37,7 +39,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
             worst = (step, value, least)
         least = min(least, value)
     step, value, before = worst
-    if value <= THROWN * before or mean(late) <= before:
+    # What has been learnt all the same is noise between batches, near a loss of zero.
+    if value <= THROWN * before or mean(late) <= max(before, LEFT * windows[0][1]):
         return
     yield Finding(
         rule="unstable-steps", severity="critical",
