@@ -6,6 +6,8 @@ from doctor.patients import adam, classes, cross_entropy, first, mlp, squares, t
 from torch import nn
 
 import chymist
+from chymist.doctor.chart import Chart, Reading
+from chymist.doctor.rules.step_size import STEP_SIZE
 
 
 def quadratic() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], float]:
@@ -53,3 +55,27 @@ def test_steps_that_are_far_too_small() -> None:
         assert (found.rule, found.severity) == ("small-step", "warning")
         assert found.value > found.threshold
     assert told("small-step", model, cross_entropy, classes(), adam(model, 1e-5)) == []
+
+
+def tried(lr: float, rise: float = 1.0, end: float = 0.3, far: float = 0.0) -> list[str]:
+    """Judge a chart of Adam on one matrix of weights of size 0.1, whose trial went like this."""
+    optimizer = {"rule": "Adam", "lr": lr}
+    chart = Chart({"optimizer": optimizer, "layers": {"0": {"type": "Linear", "shape": [9, 9]}}})
+    readings = {"trial_start": 1.0, "trial_peak": 1.0, "trial_end": end, "trial_rise": rise}
+    for name, value in {**readings, "out_of_reach": far}.items():
+        chart.add(name, Reading(0, {"": value}))
+    chart.add("parameter_rms", Reading(0, {"0.weight": 0.1, "0.bias": 1e-9}))
+    return [f.formula for f in STEP_SIZE.judge(chart) if f.severity != "note"]
+
+
+def test_an_adaptive_step_as_long_as_the_weights() -> None:
+    assert tried(0.05) == []
+    assert tried(0.2) == ["lr over the root mean square of the weights"]
+
+
+def test_steps_that_overshoot_and_leave_most_of_the_loss() -> None:
+    assert tried(0.01, rise=1.2, end=0.3) == []  # It has learnt the batch all the same.
+    assert tried(0.01, rise=1.0, end=0.9) == []  # Slow, and going down.
+    assert tried(0.01, rise=1.2, end=0.9, far=0.9) == []  # The rest is out of reach.
+    (formula,) = tried(0.01, rise=1.2, end=0.9)
+    assert formula.startswith("1.05 times the least loss")

@@ -38,3 +38,10 @@ def test_half_of_the_neurons_doubled() -> None:
     model[2].weight.data[:, 48:] = model[2].weight.data[:, 32:48]
     (found,) = told("symmetric-neurons", model, cross_entropy, classes(), adam(model))
     assert (found.value, found.severity) == (0.5, "warning")
+
+
+def test_outputs_of_absent_classes_in_a_last_layer_of_zeros_are_healthy() -> None:
+    model = mlp([20, 64, 200])
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    assert told("symmetric-neurons", model, cross_entropy, classes(), adam(model)) == []

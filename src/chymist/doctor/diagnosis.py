@@ -18,13 +18,17 @@ def diagnose(chart: Chart, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]
     `explains` are lowered to notes which say so, and symptoms.
     """
     made = [(rule, finding) for rule in rules for finding in rule.judge(chart)]
+    found = list({rule.name: rule for rule, f in made if f.severity != "note"}.values())
     causes: dict[str, str] = {}
-    for rule, finding in made:
-        if finding.severity != "note" and rule.name not in causes:
-            causes |= dict.fromkeys(rule.explains, rule.name)
-    grave = [r.name for r, f in made if f.severity != "note" and not r.symptom]
-    if grave:
-        causes = {r.name: grave[0] for r in rules if r.symptom} | causes
+    for place, rule in enumerate(found):
+        for other in rule.explains:
+            # Of two that explain each other the first stands: both would be notes otherwise.
+            mutual = any(r.name == other and rule.name in r.explains for r in found[:place])
+            if other != rule.name and not mutual:
+                causes.setdefault(other, rule.name)
+    standing = [r.name for r in found if not r.symptom and r.name not in causes]
+    if standing:
+        causes = {r.name: standing[0] for r in rules if r.symptom} | causes
     told = [_lowered(f, causes.get(rule.name, "")) for rule, f in made]
     return tuple(sorted(told, key=lambda f: -SEVERITIES.index(f.severity)))
 

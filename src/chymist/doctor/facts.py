@@ -23,7 +23,8 @@ def gather(patient: Patient) -> dict[str, Any]:
     samples, shapes, and classes if targets are indices. `layers`: of each module with a weight of
     its own, its type and the weight's shape. `parameters`: how many, and how many are trained.
     `normed`: whether a module normalises. `batch_norm`: names of batch norms that take their
-    statistics from the batch. `frozen`: parameters that need no gradient; `left_out`: trained ones
+    statistics from the batch; `batch_norm_blind`: of those that go by running statistics of which
+    no batch was ever a part. `frozen`: parameters that need no gradient; `left_out`: trained ones
     that the optimizer does not have; `strangers`: how many the optimizer has that the model lacks.
     """
     model = patient.model
@@ -35,6 +36,11 @@ def gather(patient: Patient) -> dict[str, Any]:
         "batch_norm": [
             name for name, m in model.named_modules()
             if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is None
+        ],
+        "batch_norm_blind": [
+            name for name, m in model.named_modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm)
+            and m.num_batches_tracked is not None and int(m.num_batches_tracked) == 0
         ],
         "frozen": [n for n, p in model.named_parameters() if not p.requires_grad],
         "data": data(patient),

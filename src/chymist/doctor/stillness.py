@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as tree
 
 from chymist.errors import CannotMeasure
 
@@ -38,7 +39,7 @@ def still(model: nn.Module) -> nn.Module:
             # Without running statistics a batch is normalised by its own in either mode.
             for name in ("running_mean", "running_var", "num_batches_tracked"):
                 module.register_buffer(name, None)
-    return made.eval()
+    return with_own_slopes(made.eval())
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -139,3 +140,43 @@ def _copied_where_possible(source: nn.Module, shared: dict[int, Any]) -> nn.Modu
             f"{type(source).__name__} cannot be copied: {error}", "keep only tensors and modules"
         ) from error
     return made
+
+
+def with_own_slopes(model: nn.Module) -> nn.Module:
+    """Let a still copy take derivatives by its inputs also where no gradient is asked for.
+
+    A physics-informed net calls `torch.autograd.grad` in its forward pass, which fails under
+    `torch.no_grad`, as forward instruments run. It is then called with gradients, and its output
+    is detached. The copy's type keeps its name.
+
+    >>> class Slope(nn.Module):
+    ...     def forward(self, x):
+    ...         x = x.clone().requires_grad_()
+    ...         return torch.autograd.grad((x**2).sum(), x, create_graph=True)[0]
+    >>> with torch.no_grad():
+    ...     with_own_slopes(Slope())(torch.tensor([3.0]))
+    tensor([6.])
+    """
+    own = type(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        return model
+
+    differentiates: list[bool] = []
+
+    def forward(self: nn.Module, *args: Any, **words: Any) -> Any:
+        if torch.is_grad_enabled():
+            return own.forward(self, *args, **words)
+        if not differentiates:
+            try:
+                return own.forward(self, *args, **words)
+            except RuntimeError as error:
+                if "does not require grad" not in str(error):
+                    raise
+                # Remembered, since who listens to layers would hear each of them twice.
+                differentiates.append(True)
+        with torch.enable_grad():
+            out = own.forward(self, *args, **words)
+        return tree.tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, out)
+
+    model.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})
+    return model

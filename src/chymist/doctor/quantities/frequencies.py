@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
 from chymist.instruments import frequency_error
 
+SAME = 1e-6
+"""Of the targets' mean square: rounding."""
 MOST = 48
 """Cycles over the inputs' range up to which is looked."""
 
@@ -17,8 +20,10 @@ MOST = 48
 def measure(patient: Patient) -> Values:
     """Enter by frequency, in cycles over the range, `frequency_error` and `frequency_content`.
 
-    Along the inputs' principal direction, for one tensor of real inputs. The error is relative, the
-    content the share of the targets' energy, |hat y(k)|^2 / (n |y|^2): 1/n is that of noise.
+    Along the inputs' principal direction, for one tensor of real inputs, and losses that are a
+    distance, zero at outputs that are the targets: logits are none of the targets' frequencies.
+    The error is relative, the content the share of the targets' energy, |hat y(k)|^2 / (n |y|^2):
+    1/n is that of noise.
     """
     x, y = patient.x, patient.given
     if not isinstance(x, Tensor) or not x.is_floating_point() or not isinstance(y, Tensor):
@@ -26,6 +31,9 @@ def measure(patient: Patient) -> Values:
     n = len(x)
     if n < 32 or not y.is_floating_point() or x.flatten(1).shape[1] > 64 or y.numel() > 64 * n:
         return {}
+    with torch.no_grad():
+        if not float(patient.loss(patient.y, patient.y)) <= SAME * float(patient.y.square().mean()):
+            return {}
     many = range(1, max(2, min(MOST, n // 4)) + 1)
     found = frequency_error(patient.model, (x, patient.y), list(many))
     level = float(patient.y.double().square().sum())

@@ -26,11 +26,12 @@ def measure(patient: Patient) -> Values:
     """Enter the loss along trial steps, and Adam's preconditioned sharpness where they end.
 
     `trial_start`, `trial_peak` and `trial_end` are losses, the largest that is finite, and an
-    infinite end once one is not.
-    `trial_no_gradient` names parameters whose gradient was zero at every step. Before
-    the first step Adam divides by nothing yet, and by the first gradient alone after it, which
-    overstates the curvature tenfold and more: `trial_sharpness` is the preconditioned one after
-    `STEPS` steps, with its `trial_threshold`, (2 + 2 beta1)/((1 - beta1) lr).
+    infinite end once one is not. `trial_rise` is the largest ratio of a loss to the least before
+    it: steps that are short enough only lower the loss of one batch. `trial_no_gradient` names
+    parameters whose gradient was zero at every step. Before the first step Adam divides by nothing
+    yet, and by the first gradient alone after it, which overstates the curvature tenfold and more:
+    `trial_sharpness` is the preconditioned one after `STEPS` steps, with its `trial_threshold`,
+    (2 + 2 beta1)/((1 - beta1) lr).
     """
     if patient.optimizer is None or isinstance(patient.optimizer, torch.optim.LBFGS):
         return {}  # One that searches along its line has no step to be too long.
@@ -43,12 +44,28 @@ def measure(patient: Patient) -> Values:
     end = losses[-1] if math.isfinite(losses[-1]) else math.inf
     found = {
         "trial_start": {"": losses[0]}, "trial_end": {"": end},
-        "trial_peak": {"": max(known, default=math.inf)},
+        "trial_peak": {"": max(known, default=math.inf)}, "trial_rise": {"": _rise(losses)},
     }  # fmt: skip
     if math.isfinite(end):
         found["trial_no_gradient"] = {n: 1.0 for n in moved if n not in reached}
         found |= _preconditioned(patient, moved, made)
     return found
+
+
+def _rise(losses: list[float]) -> float:
+    """Return the largest ratio of a loss to the least before it, 1 if it only fell.
+
+    >>> _rise([4.0, 2.0, 3.0, 1.0])
+    1.5
+    """
+    least, most = losses[0], 1.0
+    for value in losses[1:]:
+        if not math.isfinite(value):
+            return math.inf
+        if least > 0:
+            most = max(most, value / least)
+        least = min(least, value)
+    return most
 
 
 def _copied(

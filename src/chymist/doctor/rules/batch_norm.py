@@ -1,4 +1,4 @@
-"""Batch normalisation by the statistics of too few numbers."""
+"""Batch normalisation by the statistics of too few samples, or of none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,21 @@ FEWEST = 4
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
-    """Find batch norms in training mode on a batch of one or a few samples."""
+    """Find batch norms on a batch of one or a few samples, and such as go by none."""
+    blind = chart.facts.get("batch_norm_blind", [])
+    if blind:
+        yield Finding(
+            rule="batch-norm", severity="warning", layer=blind[0],
+            says=f"{len(blind)} batch norms, {blind[0]} first, are in evaluation mode, with "
+                 "statistics to which no batch has contributed: they normalise nothing",
+            value=0.0, threshold=1.0, formula="batches in the running statistics", unit="batches",
+            why="In evaluation mode batch norm divides by running statistics, which start at mean "
+                "0 and variance 1 and are learnt in training mode alone. Until then the layer is "
+                "the identity, and the network one without normalisation, whose signals and "
+                "stable step sizes are others.",
+            remedy="call model.train() before the training loop, and again after each evaluation",
+            study="transformer-initialisation",
+        )  # fmt: skip
     layers = chart.facts.get("batch_norm", [])
     samples = int(chart.facts.get("data", {}).get("samples", 0))
     if not layers or not 0 < samples < FEWEST:
@@ -34,7 +48,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
 BATCH_NORM = Rule(
     "batch-norm",
     "transformer-initialisation",
-    "batch normalisation on a batch of one or a few samples",
+    "batch normalisation on a batch of a few samples, or by statistics of none",
     (),
     judge,
+    explains=("exploding-signal", "exploding-gradient", "residual-growth", "loss-course"),
 )

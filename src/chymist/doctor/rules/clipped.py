@@ -9,6 +9,7 @@ from statistics import mean
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.layers import adaptive
 from chymist.doctor.rule import Rule
 
 READINGS = 3
@@ -28,8 +29,9 @@ def judge(chart: Chart) -> Iterator[Finding]:
         return
     moves = [v for _, v in chart.series("update_ratio") if v == v]
     course = trends.course(chart)
+    # Adaptive rules divide the norm out again: their steps are small for another reason.
     slow = (
-        bool(moves) and course is not None and course.fallen < 0.1
+        not adaptive(chart) and bool(moves) and course is not None and course.fallen < 0.1
         and mean(moves) * trends.steps(chart) < PATH
     )  # fmt: skip
     yield Finding(

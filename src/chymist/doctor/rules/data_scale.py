@@ -90,7 +90,7 @@ INPUT_SCALE = Rule(
     explains=(
         "step-size", "loss-at-init", "saturated-units", "dead-units", "exploding-signal",
         "exploding-gradient", "rank-collapse", "vanishing-gradient", "target-scale",
-        "high-frequency", "frozen-softmax",
+        "high-frequency", "frozen-softmax", "divergence", "beyond-edge",
     ),
 )  # fmt: skip
 TARGET_SCALE = Rule(
@@ -99,5 +99,5 @@ TARGET_SCALE = Rule(
     "regression targets far larger than outputs",
     ("target_rms", "target_std", "output_rms"),
     targets,
-    explains=("step-size", "loss-at-init", "small-step", "exploding-gradient"),
+    explains=("step-size", "loss-at-init", "small-step", "exploding-gradient", "divergence"),
 )

@@ -155,7 +155,7 @@ EXPLODING_GRADIENT = Rule(
     "gradients that grow on their way back before training",
     ("signal_backward_norm", "weight_gain"),
     exploding_gradient,
-    explains=("step-size",),
+    explains=("step-size", "divergence"),
 )
 EXPLODING_SIGNAL = Rule(
     "exploding-signal",
@@ -163,7 +163,7 @@ EXPLODING_SIGNAL = Rule(
     "signals that grow through the layers before training",
     ("signal", "signal_entering", "weight_gain"),
     exploding_signal,
-    explains=("loss-at-init", "step-size", "saturated-units", "exploding-gradient"),
+    explains=("loss-at-init", "step-size", "saturated-units", "exploding-gradient", "divergence"),
 )
 RESIDUAL_GROWTH = Rule(
     "residual-growth",

@@ -45,4 +45,5 @@ DYING_UNITS = Rule(
     ("dead_units",),
     judge,
     explains=("lost-rank", "loss-course", "unmoved"),
+    symptom=True,
 )

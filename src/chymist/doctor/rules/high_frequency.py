@@ -39,7 +39,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
         rule="high-frequency", severity="warning",
         says=f"{value:.0%} of the targets' variance {which} that this network learns more than "
              "1000 times more slowly than its mean" + (
-                 f" (from {lowest:.0f} waves on the inputs' range on)" if lowest else ""),
+                 f" (from {lowest:.0f} waves on the inputs' range on)" if lowest > 0 else ""),
         value=value, threshold=threshold,
         formula=f"{threshold:.2g} of the variance along the tangent kernel's eigenvectors below "
                 "1/1000 of the largest eigenvalue",

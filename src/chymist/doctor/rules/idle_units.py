@@ -75,7 +75,7 @@ DEAD_UNITS = Rule(
     "ReLU units that are zero for every sample before training",
     ("dead_units", "units"),
     dead,
-    explains=("no-gradient", "vanishing-gradient", "rank-collapse", "small-step"),
+    explains=("no-gradient", "vanishing-gradient", "rank-collapse", "small-step", "unmoved"),
 )
 SATURATED_UNITS = Rule(
     "saturated-units",

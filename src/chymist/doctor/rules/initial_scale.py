@@ -85,8 +85,11 @@ SMALL_INIT = Rule(
     "weights that start far too small",
     ("weight_gain",),
     small,
-    explains=("vanishing-gradient", "rank-collapse", "small-step", "no-gradient", "high-frequency"),
-)
+    explains=(
+        "vanishing-gradient", "rank-collapse", "small-step", "no-gradient", "high-frequency",
+        "step-size", "slow-descent",
+    ),
+)  # fmt: skip
 LARGE_INIT = Rule(
     "large-init",
     "ntk-regime",

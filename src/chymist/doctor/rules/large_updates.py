@@ -45,4 +45,5 @@ LARGE_UPDATES = Rule(
     ("update_ratio", "loss"),
     judge,
     explains=("loss-course",),
+    symptom=True,
 )

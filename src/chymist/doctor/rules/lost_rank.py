@@ -46,4 +46,5 @@ LOST_RANK = Rule(
     ("signal_spread", "loss"),
     judge,
     explains=("loss-course",),
+    symptom=True,
 )

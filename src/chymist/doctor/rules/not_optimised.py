@@ -39,5 +39,5 @@ NOT_OPTIMISED = Rule(
     "trained parameters that the optimizer does not have",
     (),
     judge,
-    explains=("no-gradient", "small-step"),
+    explains=("no-gradient", "small-step", "unmoved"),
 )

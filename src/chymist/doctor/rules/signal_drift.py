@@ -41,4 +41,5 @@ SIGNAL_DRIFT = Rule(
     "signals that have grown by orders of magnitude since the start",
     ("signal",),
     judge,
+    symptom=True,
 )

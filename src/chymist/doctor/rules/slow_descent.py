@@ -8,6 +8,7 @@ from statistics import median
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
+from chymist.doctor.layers import adaptive
 from chymist.doctor.rule import Rule
 
 FAR = 0.02
@@ -24,25 +25,30 @@ def judge(chart: Chart) -> Iterator[Finding]:
     course, taken = trends.course(chart), trends.steps(chart)
     ratios = [r for _, r in trends.stability(chart)]
     moves = [v for _, v in chart.series("update_ratio") if v == v]
-    if course is None or not ratios or not moves or taken < STEPS:
+    # An adaptive rule moves every weight by lr, whatever the curvature.
+    known = bool(ratios) or adaptive(chart)
+    if course is None or not known or not moves or taken < STEPS:
         return
     rates = [v for _, v in chart.series("lr")]
-    if course.fallen > FALLEN or max(ratios) > FAR or max(rates, default=0.0) <= 0:
+    ratio, lr = max(ratios, default=0.0), max(rates, default=0.0)
+    if course.fallen > FALLEN or ratio > FAR or lr <= 0:
         return
     path = median(moves) * taken
     if path > PATH:
         return
-    ratio, lr = max(ratios), max(rates)
+    times = min(0.1 / ratio, 100.0) if ratios else 10.0
     yield Finding(
         rule="slow-descent", severity="warning",
         says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
-             f"most {path:.2g} of their size, at {ratio:.2g} of the largest stable step",
-        value=ratio, threshold=FAR,
-        formula="sharpness / threshold of stability, while steps * update ratio < 0.02",
+             f"most {path:.2g} of their size"
+             + (f", at {ratio:.2g} of the largest stable step" if ratios else ""),
+        value=ratio if ratios else path, threshold=FAR if ratios else PATH,
+        formula="sharpness / threshold of stability, while steps * update ratio < 0.02"
+                if ratios else "steps * update ratio",
         why="The time that descent takes goes as 1/lr, up to the threshold of stability set by "
             "the sharpness. Far below it steps could be larger at no risk, and what is learnt in "
             "as many steps is proportionally more.",
-        remedy=f"lr={lr * min(0.1 / ratio, 100.0):.2g}, and raise it further while the loss falls",
+        remedy=f"lr={lr * times:.2g}, and raise it further while the loss falls",
         study="edge-of-stability", step=taken,
     )  # fmt: skip
 

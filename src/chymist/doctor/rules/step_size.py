@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import number, step_size
+from chymist.doctor.layers import adaptive, at_start, number, step_size
 from chymist.doctor.rule import Rule
 
 CATAPULT = 2.0
@@ -18,6 +19,11 @@ PEAK, RUINOUS = 3.0, 10.0
 direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
 SOME = 1.05
 """A rise that is more than what batches and rounding do."""
+LEFT = 0.5
+"""Of the loss after the trial steps: networks that soon grow out of a threshold that they start
+beyond, a catapult, have then learnt most of the batch."""
+ERASED = 1.0
+"""An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2."""
 BEYOND = 5.0
 """Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
@@ -27,16 +33,21 @@ def judge(chart: Chart) -> Iterator[Finding]:
     sharp, limit = number(chart, "sharpness"), number(chart, "sharpness_threshold")
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     lr = step_size(chart)
+    first = lr / _weights(chart) if adaptive(chart) else 0.0
     rise = peak / start if start > 0 else math.nan
     if math.isinf(end) and rise > PEAK:
         rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
+    # What is out of the network's reach is left by steps of any length.
+    far = max(0.0, *(v for n in ("out_of_reach", "wave_out_of_reach")
+                     if (v := number(chart, n)) == v), 0.0)  # fmt: skip
+    overshoots = number(chart, "trial_rise") > SOME and end > (far + LEFT * (1 - far)) * start
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
         lost = rise > RUINOUS or (math.isfinite(end) and end > start and rise > SOME)
         bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
         yield Finding(
-            rule="step-size", severity="critical" if bad else "note",
+            rule="step-size", severity="critical" if bad else "warning" if overshoots else "note",
             says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
                  f"sharpness {sharp:.3g}, threshold {limit:.3g}" + _tried(start, peak, end),
             value=sharp, threshold=limit, formula="(2 + 2 momentum) / lr",
@@ -63,6 +74,34 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, 10 if bad else 3),
             study="edge-of-stability",
         )  # fmt: skip
+    elif overshoots:
+        value = number(chart, "trial_rise")
+        yield Finding(
+            rule="step-size", severity="warning",
+            says=f"the step size {lr:.3g} is too large: in 20 trial steps on one batch the loss "
+                 f"rose to {value:.3g} times its least, and {end / start:.0%} of it were left",
+            value=value, threshold=SOME, formula="1.05 times the least loss before, and more than "
+            "half of the loss left",
+            why="On one batch steps below the threshold of stability only lower the loss; a rise "
+                "says that they overshoot along some direction. Networks may move on to a flatter "
+                "place, and have then learnt the batch; here they have not. Deep networks without "
+                "a straight skip path (post-norm) are the first to go.",
+            remedy=_smaller(lr, 3),
+            study="edge-of-stability",
+        )  # fmt: skip
+    elif first > ERASED:
+        yield Finding(
+            rule="step-size", severity="warning",
+            says=f"the step size {lr:.3g} is {first:.2g} times the root mean square of the median "
+                 "weight matrix: the first step replaces the initialisation",
+            value=first, threshold=ERASED, formula="lr over the root mean square of the weights",
+            why="An adaptive rule's first steps change every weight by the step size, whatever the "
+                "gradient: all by as much, along the signs of one batch's gradient, a matrix of "
+                "rank one or so. Where that is as large as the weights themselves the network "
+                "starts from there, condensed, and not from its initialisation.",
+            remedy=_smaller(lr, 30 * first) + "; or larger weights",
+            study="edge-of-stability",
+        )  # fmt: skip
     elif beyond > BEYOND:
         yield Finding(
             rule="step-size", severity="note",
@@ -76,6 +115,15 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, beyond),
             study="edge-of-stability",
         )  # fmt: skip
+
+
+def _weights(chart: Chart) -> float:
+    """Return the root mean square of the median weight matrix, of those that are not zero."""
+    sizes, held = at_start(chart, "parameter_rms"), chart.facts.get("layers", {})
+    values = sizes.values if sizes is not None else {}
+    found = [v for n, v in values.items() if v > 0 and n.rpartition(".")[0] in held
+             and n.endswith("weight") and len(held[n.rpartition(".")[0]]["shape"]) > 1]  # fmt: skip
+    return median(found) if found else math.inf
 
 
 def _tried(start: float, peak: float, end: float) -> str:
@@ -95,7 +143,8 @@ STEP_SIZE = Rule(
     "edge-of-stability",
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
-     "trial_sharpness", "trial_threshold"),
+     "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms",
+     "out_of_reach", "wave_out_of_reach"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import at_start
+from chymist.doctor.layers import at_start, number, weighted
 from chymist.doctor.rule import Rule
 
 SOME, MOST = 0.25, 0.9
@@ -15,8 +15,11 @@ SOME, MOST = 0.25, 0.9
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find layers whose neurons have equal weights and equal gradients."""
-    found = at_start(chart, "twin_units")
-    twins = {n: v for n, v in found.values.items() if v > SOME} if found is not None else {}
+    found, last = at_start(chart, "twin_units"), _outputs(chart)
+    # Outputs have a target each, and are no neurons that could be exchanged: those of classes that
+    # a batch lacks are alike in a last layer that starts at zero, until a batch has them.
+    values = dict(found.values) if found is not None else {}
+    twins = {n: v for n, v in values.items() if v > SOME and n != last}
     if not twins:
         return
     layer = max(twins, key=lambda n: twins[n])
@@ -35,14 +38,21 @@ def judge(chart: Chart) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _outputs(chart: Chart) -> str:
+    """Return the last layer of weights, if it has as many neurons as the model has outputs."""
+    name = next(reversed(weighted(chart, "signal")), "")
+    held = chart.facts.get("layers", {}).get(name, {}).get("shape", [0])[0]
+    return name if held in (number(chart, "outputs"), number(chart, "outputs", "last")) else ""
+
+
 SYMMETRIC_NEURONS = Rule(
     "symmetric-neurons",
     "condensation",
     "neurons with equal weights and equal gradients, which training cannot part",
-    ("twin_units",),
+    ("twin_units", "signal", "outputs"),
     judge,
     explains=(
         "no-gradient", "small-init", "vanishing-gradient", "dead-units", "rank-collapse",
-        "small-step",
+        "small-step", "unmoved",
     ),
 )  # fmt: skip

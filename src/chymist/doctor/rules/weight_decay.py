@@ -13,6 +13,8 @@ from chymist.doctor.rule import Rule
 SHRUNK = 0.01
 """Share of a weight that decay takes a step: within 100 steps it would be gone."""
 OUTWEIGHED = 3.0
+FELT = 0.3
+"""Of the gradient: a decay below it does not turn plain descent, however long its steps are."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
@@ -21,18 +23,14 @@ def judge(chart: Chart) -> Iterator[Finding]:
     decay, lr, rule = float(made.get("weight_decay", 0.0)), step_size(chart), made.get("rule")
     if not decay > 0 or not lr > 0:
         return
+    shares = _shares(chart, decay)
     if rule in ("SGD", "AdamW"):
+        if rule == "SGD" and shares and median(shares) < FELT:
+            return  # A step size too large shrinks fast too, and less than the loss moves.
         a_step = lr * decay / (1 - min(float(made.get("momentum", 0.0)), 0.999))
         value, threshold, formula = a_step, SHRUNK, "lr weight_decay / (1 - momentum), a step"
         fitting = decay * SHRUNK / (10 * a_step)
     else:
-        weights, slopes = at_start(chart, "parameter_rms"), at_start(chart, "gradient_rms")
-        if weights is None or slopes is None:
-            return
-        shares = [
-            decay * weights.values[n] / g for n, g in slopes.values.items()
-            if g > 0 and weights.values.get(n, 0.0) > 0
-        ]  # fmt: skip
         value, threshold = median(shares) if shares else 0.0, OUTWEIGHED
         formula, fitting = "weight_decay |w| / |gradient|, root mean squares", decay / 100
     if not value > threshold:
@@ -47,6 +45,17 @@ def judge(chart: Chart) -> Iterator[Finding]:
         remedy=f"weight_decay={fitting:.1g} or less",
         study="implicit-low-rank",
     )  # fmt: skip
+
+
+def _shares(chart: Chart, decay: float) -> list[float]:
+    """Return the decay of each parameter over its gradient, root mean squares."""
+    weights, slopes = at_start(chart, "parameter_rms"), at_start(chart, "gradient_rms")
+    if weights is None or slopes is None:
+        return []
+    return [
+        decay * weights.values[n] / g for n, g in slopes.values.items()
+        if g > 0 and weights.values.get(n, 0.0) > 0
+    ]  # fmt: skip
 
 
 WEIGHT_DECAY = Rule(

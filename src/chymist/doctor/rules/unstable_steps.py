@@ -1,0 +1,67 @@
+"""A loss that had fallen, was thrown up by steps too long, and has not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import mean, stdev
+
+from chymist.doctor import trends
+from chymist.doctor.chart import Chart
+from chymist.doctor.finding import Finding
+from chymist.doctor.rule import Rule
+
+THROWN = 3.0
+"""Over the least before: a step r times the best along its direction changes the loss by
+D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
+LEFT = 0.5
+"""Of the loss at the start: a training that ends below has learnt."""
+WINDOW = 3
+"""Readings that are averaged."""
+STEADY = 0.5
+"""Standard deviation of late readings over their mean, above which batches alone do this."""
+
+
+def judge(chart: Chart) -> Iterator[Finding]:
+    """Find a loss that has risen threefold from its least, and ends above it."""
+    series = [(s, v) for s, v in chart.series("loss") if v == v]
+    late = trends.recent(chart, "loss")
+    if len(series) < 4 * WINDOW or len(late) < WINDOW or mean(late) <= 0:
+        return
+    if stdev(late) > STEADY * mean(late):
+        return
+    windows = [
+        (series[i][0], mean(v for _, v in series[i : i + WINDOW]))
+        for i in range(len(series) - WINDOW + 1)
+    ]
+    least, worst = windows[0][1], (0, 0.0, 1.0)
+    for step, value in windows:
+        if least > 0 and value / least > worst[1] / worst[2]:
+            worst = (step, value, least)
+        least = min(least, value)
+    step, value, before = worst
+    # What has been learnt all the same is noise between batches, near a loss of zero.
+    if value <= THROWN * before or mean(late) <= max(before, LEFT * windows[0][1]):
+        return
+    yield Finding(
+        rule="unstable-steps", severity="critical",
+        says=f"the loss had fallen to {before:.3g}, rose to {value:.3g} near step {step} and has "
+             f"not come back: {mean(late):.3g} in the last third",
+        value=value / before, threshold=THROWN,
+        formula="3 times the least loss before: a step 2.7 times the best or longer",
+        why="Descent below the threshold of stability lowers the loss, batches aside. As a network "
+            "learns, its sharpness rises; where 2/lr (with momentum (2 + 2 beta)/lr) is below it "
+            "the steps overshoot by more than they correct, and large ones throw the weights to "
+            "where units are dead or saturated, from where nothing comes back.",
+        remedy="a step size three to ten times smaller; a warm-up; gradients clipped to norm 1",
+        study="edge-of-stability", step=step,
+    )  # fmt: skip
+
+
+UNSTABLE_STEPS = Rule(
+    "unstable-steps",
+    "edge-of-stability",
+    "a loss that steps too long have thrown up for good",
+    ("loss",),
+    judge,
+    explains=("dying-units", "lost-rank", "signal-drift", "unmoved", "loss-course"),
+)
