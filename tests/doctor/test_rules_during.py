@@ -67,6 +67,9 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("unmoved", "warning", chart({"update_ratio": [{"a": 0.0, "b": 0.1}] * 4})),
     ("unmoved", None, chart({"update_ratio": [{"a": 0.0}, *[{"a": 1e-9}] * 3]})),
     ("unmoved", None, chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 4})),
+    ("unmoved", None, chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.1}] * 4})),
+    ("unmoved", "warning", chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.0, "b": 1.0}]
+                                 * 4})),
     ("clipped", "warning", chart({"gradient_norm": [1e-3] * 8, "loss": level(),
                                   "update_ratio": [1e-6] * 5})),
     ("clipped", "note", chart({"gradient_norm": [1.0] * 8, "loss": falling(), **MOVES})),

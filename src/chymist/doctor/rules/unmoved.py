@@ -22,7 +22,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
     if not names:
         return
     still = [n for n in names if all(r.values.get(n, 0.0) == 0 for r in moving)]
-    still = [n for n in still if not _given_up(chart, n)]
+    still = [n for n in still if not _given_up(chart, n) and not _unfelt(n, names, still)]
     if not still:
         return
     every = len(still) == len(names)
@@ -48,6 +48,16 @@ def _given_up(chart: Chart, name: str) -> bool:
     return name in chart.facts.get("left_out", []) or any(
         name in r.values for r in chart.readings.get("untrained", [])
     )
+
+
+def _unfelt(name: str, names: list[str], still: list[str]) -> bool:
+    """Whether it is a bias whose own weight moves: then what follows does not feel a shift.
+
+    So with the keys of a softmax, or in front of batch normalisation: the layer is not cut off.
+    """
+    layer, _, kind = name.rpartition(".")
+    weight = f"{layer}.weight" if layer else "weight"
+    return kind == "bias" and weight in names and weight not in still
 
 
 UNMOVED = Rule(
