@@ -11,7 +11,7 @@ from types import CodeType
 import pytest
 from instruments import test_gradient_noise, test_kernel_measures, test_noise_alignment
 from instruments import test_signal_contracts as signals
-from testing import test_check_instrument as curvature
+from testing import test_curvature_contracts as curvature
 from testing import test_feature_contracts as features
 from testing import test_frequency_contracts as frequency
 from testing import test_margin_contracts as margins
