@@ -281,7 +281,9 @@ class Watch:
         """Note facts of the model and its data, which take a copy of the model's modules."""
         self._gathered = self._met
         with undisturbed(), self._watched.now(self.steps) as one:
-            self.chart.facts |= facts.gather(one)
+            found = facts.gather(one)
+        found.pop("optimizer", None)  # That of the first step is known: a schedule may end at 0.
+        self.chart.facts |= found
         self.chart.facts["loss"] = getattr(self._loss, "__name__", type(self._loss).__name__)
 
     def _drop(self, which: Callable[[Quantity], bool]) -> None:

@@ -76,7 +76,7 @@ def optimizer(made: torch.optim.Optimizer) -> dict[str, Any]:
     """
     group = max(made.param_groups, key=lambda g: float(g.get("lr", 0.0)))
     found: dict[str, Any] = {"rule": type(made).__name__, "groups": len(made.param_groups)}
-    for name in ("lr", "momentum", "weight_decay", "eps", "alpha"):
+    for name in ("lr", "initial_lr", "momentum", "weight_decay", "eps", "alpha"):
         if isinstance(group.get(name), int | float | Tensor):
             found[name] = float(group[name])
     if "betas" in group:

@@ -18,8 +18,9 @@ TURNED = 3e4
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a step size so small that even the fastest direction, or any weight, takes too long."""
-    lr = step_size(chart)
     made = chart.facts.get("optimizer", {})
+    # A schedule notes the step size that it was given, which a warm-up ends at.
+    lr = max(step_size(chart), float(made.get("initial_lr", 0.0)))
     if not lr > 0:
         if lr == 0:
             yield _told(lr, float("inf"), STEEPEST, "steps of zero", "a positive lr")
