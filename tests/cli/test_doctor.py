@@ -48,6 +48,7 @@ def odd_batch():
 def mine(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(FILE)
     monkeypatch.chdir(tmp_path)
+    sys.modules.pop("mine", None)  # another test's
     return tmp_path
 
 

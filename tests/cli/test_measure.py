@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import pytest
 import torch
@@ -40,6 +41,7 @@ def moving():
 def mine(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(FILE)
     monkeypatch.chdir(tmp_path)
+    sys.modules.pop("mine", None)  # another test's
     return tmp_path / "mine.py"
 
 
