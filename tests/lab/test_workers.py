@@ -101,7 +101,7 @@ def test_a_death_after_a_seal_leaves_a_run_to_resume(lab, pair, found):
     whole = chymist.run(pair, pause=0.5, threads=1, lab=lab.parent / "whole")
     observe, _ = worker_killer(2)
     # Both workers are killed each time, and either may be heard of first.
-    with pytest.raises(WorkerDied, match=r"twice in chunk 000[123].* kept .*then: chymist resume"):
+    with pytest.raises(WorkerDied, match=r"twice in chunk 000\d.* kept .*then: chymist resume"):
         chymist.run(pair, pause=0.5, jobs=2, observe=observe)
     run = Lab().open()
     assert run.progress[0] > 0

@@ -329,8 +329,10 @@ async def _started(threads: int) -> asyncio.subprocess.Process:
 
 
 async def _end(process: asyncio.subprocess.Process) -> int:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    if process.returncode is None:
+        # Not process.kill(), which looks whether it has ended, and then asyncio cannot learn how.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     return await process.wait()
 
 
