@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chymist.theory import stability as stability_theory
+
 STILL = 1e30
 """P of a parameter that the optimizer has not moved: no direction of it counts."""
 
@@ -15,6 +17,26 @@ STILL = 1e30
 def step_sizes(optimizer: torch.optim.Optimizer) -> dict[int, float]:
     """Return each parameter's step size, by its id."""
     return {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
+
+
+def largest_stable(settings: Mapping[str, Any], lr: float) -> float:
+    """Return the largest eigenvalue of P^-1 H at which steps of size lr are stable.
+
+    `settings` are a parameter group's, or the facts of an optimizer. The formulas are those of
+    `theory.stability`, which refuses a momentum of 1 or more; optimizers take it.
+
+    >>> largest_stable({"momentum": 0.5}, 0.5), largest_stable({"betas": [0.5, 0.9]}, 1.0)
+    (6.0, 6.0)
+    """
+    if "betas" in settings:
+        return stability_theory.adam(lr, float(settings["betas"][0]))
+    beta = float(settings.get("momentum", 0.0))
+    if beta >= 1:
+        return (2 + 2 * beta) / (lr * (1 + 2 * beta if settings.get("nesterov") else 1))
+    threshold = (
+        stability_theory.nesterov if settings.get("nesterov") else stability_theory.heavy_ball
+    )
+    return threshold(lr, beta)
 
 
 def stability(
@@ -37,12 +59,7 @@ def stability(
     group = groups[0]
     if lr <= 0 or group.get("dampening") or group.get("maximize") or group.get("lr_decay"):
         return None
-    beta = float(group["betas"][0]) if "betas" in group else float(group.get("momentum", 0.0))
-    threshold = (2 + 2 * beta) / lr
-    if "betas" in group:
-        threshold /= 1 - beta
-    elif group.get("nesterov"):
-        threshold /= 1 + 2 * beta
+    threshold = largest_stable(group, lr)
     sizes = step_sizes(optimizer)
     if rule == "SGD" and all(sizes.get(id(p)) == lr for p in parameters.values()):
         return None, threshold

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chymist.doctor import facts
 from chymist.doctor.patient import Patient
+from chymist.doctor.preconditioning import largest_stable
 from chymist.doctor.quantity import Quantity, Values
 from chymist.instruments import sharpness
 
@@ -25,7 +28,7 @@ def measure(patient: Patient) -> Values:
     return entered
 
 
-def descent_threshold(optimizer: dict[str, object]) -> float | None:
+def descent_threshold(optimizer: dict[str, Any]) -> float | None:
     """Return the curvature at which descent with momentum turns unstable, None for other rules.
 
     (2 + 2 beta)/lr, with Nesterov's momentum (2 + 2 beta)/((1 + 2 beta) lr), for steps
@@ -34,12 +37,9 @@ def descent_threshold(optimizer: dict[str, object]) -> float | None:
     >>> descent_threshold({"rule": "SGD", "lr": 0.5, "momentum": 0.5})
     6.0
     """
-    if optimizer["rule"] != "SGD":
+    if optimizer["rule"] != "SGD" or optimizer["lr"] <= 0:
         return None
-    lr, beta = float(str(optimizer["lr"])), float(str(optimizer.get("momentum", 0.0)))
-    if lr <= 0:
-        return None
-    return (2 + 2 * beta) / ((1 + 2 * beta if optimizer.get("nesterov") else 1) * lr)
+    return largest_stable(optimizer, optimizer["lr"])
 
 
 STABILITY = Quantity("stability", measure, price=20, moments=("before",))
