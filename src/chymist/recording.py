@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 ROWS = 7
 """Samples in a recording; a number that is rarely another size, so that shapes tell them apart."""
+
+_RECORDED: WeakKeyDictionary[
+    nn.Module, dict[tuple[int, int], tuple[Recording, dict[str, Tensor]] | None]
+] = WeakKeyDictionary()
+"""Recordings by module, features and rows, since one takes tens of milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +51,17 @@ def record_module(
     """Record a module's forward on (sample, feature); return its parameters and buffers beside it.
 
     None if it does what tensors without values cannot do, such as control flow that depends on
-    data.
+    data. A module is taken to do always what it did when first recorded here.
     """
+    known = _RECORDED.setdefault(module, {})
+    if (features, rows) not in known:
+        known[features, rows] = _recorded(module, features, rows)
+    return known[features, rows]
+
+
+def _recorded(
+    module: nn.Module, features: int, rows: int
+) -> tuple[Recording, dict[str, Tensor]] | None:
     module = without_values(module)
     states = dict(module.named_parameters()) | dict(module.named_buffers())
     x = torch.empty(rows, features, dtype=next(iter(states.values())).dtype, device="meta")

@@ -164,7 +164,10 @@ def _room(tape: Tape, i: int, rows: int) -> int:
     node = tape.nodes[i]
     match node.op:
         case "convolution":
-            return patch(node) * node.shape[3] * node.shape[4] + _with_margin(node)
+            taken, pixels = patch(node), node.shape[3] * node.shape[4]
+            made = node.cols // pixels
+            apart = taken * (pixels + made) + _with_margin(node)
+            return apart + _panels(taken, pixels, made)
         case "linear" | "matmul":
             return _panels(rows, node.cols, tape.nodes[node.uses[1]].size // node.cols)
         case "each_product":

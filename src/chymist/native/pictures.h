@@ -4,6 +4,36 @@
 /* A picture's size with its margin of zeros. */
 static int tall(const Node *n) { return n->shape[1] + 2 * n->shape[7]; }
 static int broad(const Node *n) { return n->shape[2] + 2 * n->shape[7]; }
+static ptrdiff_t with_margin(const Node *n) { return (ptrdiff_t)n->shape[0] * tall(n) * broad(n); }
+
+/* Every channel as a window of the picture sees it, shifted by each place of the kernel. */
+static inline __attribute__((always_inline)) void shifted(const Node *n, const int wide,
+                                                          const REAL *picture, REAL *columns) {
+    const int channels = n->shape[0], high = n->shape[3], side = n->shape[5];
+    const ptrdiff_t across = broad(n), area = across * tall(n);
+    for (int c = 0; c < channels; c++, picture += area)
+        for (int dy = 0; dy < side; dy++)
+            for (int dx = 0; dx < side; dx++) {
+                const REAL *row = picture + dy * across + dx;
+                for (int y = 0; y < high; y++, columns += wide, row += across)
+                    memcpy(columns, row, sizeof(REAL) * wide);
+            }
+}
+
+/* The gradient of `shifted`. */
+static inline __attribute__((always_inline)) void shift_back(const Node *n, const int wide,
+                                                             const REAL *columns, REAL *to) {
+    const int channels = n->shape[0], high = n->shape[3], side = n->shape[5];
+    const ptrdiff_t across = broad(n), area = across * tall(n);
+    for (int c = 0; c < channels; c++, to += area)
+        for (int dy = 0; dy < side; dy++)
+            for (int dx = 0; dx < side; dx++) {
+                REAL *row = to + dy * across + dx;
+                for (int y = 0; y < high; y++, columns += wide, row += across)
+                    add(row, columns, wide);
+            }
+}
+
 /* Patches of one picture as columns, (channel, dy, dx) x (y, x): convolution is then a product. */
 static void patches(const Node *n, const REAL *picture, REAL *margin, REAL *columns) {
     const int channels = n->shape[0], height = n->shape[1], width = n->shape[2];
@@ -18,14 +48,16 @@ static void patches(const Node *n, const REAL *picture, REAL *margin, REAL *colu
                      picture + ((ptrdiff_t)c * height + y) * width, width);
         picture = margin;
     }
-    for (int c = 0; c < channels; c++)
-        for (int dy = 0; dy < side; dy++)
-            for (int dx = 0; dx < side; dx++) {
-                const REAL *row = picture + c * area + dy * across + dx;
-                for (int y = 0; y < high; y++, columns += wide, row += stride * across)
-                    if (stride == 1) copy(columns, row, wide);
-                    else for (int x = 0; x < wide; x++) columns[x] = row[x * stride];
-            }
+    if (stride == 1 && wide == 8) shifted(n, 8, picture, columns);
+    else if (stride == 1) shifted(n, wide, picture, columns);
+    else
+        for (int c = 0; c < channels; c++)
+            for (int dy = 0; dy < side; dy++)
+                for (int dx = 0; dx < side; dx++) {
+                    const REAL *row = picture + c * area + dy * across + dx;
+                    for (int y = 0; y < high; y++, columns += wide, row += stride * across)
+                        for (int x = 0; x < wide; x++) columns[x] = row[x * stride];
+                }
 }
 
 /* The gradient of `patches`: adds each column's entries to the pixels that they came from. */
@@ -36,14 +68,16 @@ static void unpatch(const Node *n, const REAL *columns, REAL *margin, REAL *pict
     const ptrdiff_t across = broad(n), area = across * tall(n);
     REAL *to = padding ? margin : picture;
     if (padding) memset(margin, 0, sizeof(REAL) * channels * area);
-    for (int c = 0; c < channels; c++)
-        for (int dy = 0; dy < side; dy++)
-            for (int dx = 0; dx < side; dx++) {
-                REAL *row = to + c * area + dy * across + dx;
-                for (int y = 0; y < high; y++, columns += wide, row += stride * across)
-                    if (stride == 1) add(row, columns, wide);
-                    else for (int x = 0; x < wide; x++) row[x * stride] += columns[x];
-            }
+    if (stride == 1 && wide == 8) shift_back(n, 8, columns, to);
+    else if (stride == 1) shift_back(n, wide, columns, to);
+    else
+        for (int c = 0; c < channels; c++)
+            for (int dy = 0; dy < side; dy++)
+                for (int dx = 0; dx < side; dx++) {
+                    REAL *row = to + c * area + dy * across + dx;
+                    for (int y = 0; y < high; y++, columns += wide, row += stride * across)
+                        for (int x = 0; x < wide; x++) row[x * stride] += columns[x];
+                }
     for (int c = 0; padding && c < channels; c++)
         for (int y = 0; y < height; y++)
             add(picture + ((ptrdiff_t)c * height + y) * width,
@@ -68,13 +102,15 @@ static void convolution(const At *it) {
     const int taken = n->shape[0] * n->shape[5] * n->shape[5];
     const ptrdiff_t pictured = (ptrdiff_t)n->shape[0] * n->shape[1] * n->shape[2];
     REAL *columns = it->lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
+    REAL *room = margin + with_margin(n);
+    const Strides weight = {taken, 1}, flat = {pixels, 1};
     for (ptrdiff_t r = 0; r < it->rows; r++) {
         REAL *o = it->out + r * it->cols;
         for (int c = 0; bias && c < made; c++)
             for (int i = 0; i < pixels; i++) o[c * pixels + i] = bias[c];
         patches(n, it->in[0] + r * pictured, margin, columns);
-        library_product(it->lane, 'N', 'N', made, pixels, taken, it->in[1], taken, columns, pixels,
-                bias != NULL, o, pixels);
+        product(it->lane, made, pixels, taken, it->in[1], weight, columns, flat,
+                itself(bias != NULL, o, pixels), o, flat, room);
     }
 }
 
@@ -85,22 +121,29 @@ static void convolution_back(const At *it) {
     const int taken = n->shape[0] * n->shape[5] * n->shape[5];
     const ptrdiff_t pictured = (ptrdiff_t)n->shape[0] * n->shape[1] * n->shape[2];
     REAL *columns = it->lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
+    REAL *turned = margin + with_margin(n), *room = turned + (ptrdiff_t)made * taken;
+    const Strides flat = {pixels, 1}, upright = {1, pixels}, weight = {1, taken};
     if (dbias) clear(it, 2);
     if (da) clear(it, 0);
     for (ptrdiff_t r = 0; r < it->rows; r++) {
         const REAL *dr = it->d + r * it->cols;
         for (int c = 0; dbias && c < made; c++) dbias[c] += (REAL)sum(dr + c * pixels, pixels);
         if (db) {
+            /* Transposed, since there are more columns to put in another order than rows of dr. */
             patches(n, it->in[0] + r * pictured, margin, columns);
-            library_product(it->lane, 'N', 'T', made, taken, pixels, dr, pixels, columns, pixels,
-                    n->adds[1] || r > 0, db, taken);
+            product(it->lane, taken, made, pixels, columns, flat, dr, upright,
+                    itself(r > 0, turned, made), turned, (Strides){made, 1}, room);
         }
         if (da) {
-            library_product(it->lane, 'T', 'N', taken, pixels, made, it->in[1], taken, dr, pixels, 0,
-                    columns, pixels);
+            product(it->lane, taken, pixels, made, it->in[1], weight, dr, flat, (Plus){0}, columns,
+                    flat, room);
             unpatch(n, columns, margin, da + r * pictured);
         }
     }
+    if (!db) return;
+    if (!n->adds[1]) memset(db, 0, sizeof(REAL) * made * taken);
+    for (int c = 0; c < made; c++)
+        for (int i = 0; i < taken; i++) db[c * taken + i] += turned[i * made + c];
 }
 
 static void pool(const At *it) {
