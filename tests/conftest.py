@@ -14,6 +14,14 @@ from chymist.lab import Lab
 settings.register_profile("chymist", deadline=None)
 settings.load_profile("chymist")
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Put files with slow tests first: of what is shared out last, no part should be long."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 TINY = Path(__file__).parent / "studies" / "tiny.py"
 PAIR = Path(__file__).parent / "studies" / "pair.py"
 
