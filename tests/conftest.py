@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from forking import Spare
 from hypothesis import settings
 
 import chymist
@@ -44,6 +45,14 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setenv("CHYMIST_LAB", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spare(tmp_path_factory):
+    """A process that has imported everything; `start` forks it, to run a command at once."""
+    process = Spare(tmp_path_factory.mktemp("said"))
+    yield process
+    process.end()
 
 
 @pytest.fixture
