@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from forking import Spare
 from hypothesis import settings
 
 import chymist
@@ -13,6 +14,20 @@ from chymist.lab import Lab
 # The first example pays for imports, and machines that run tests are shared.
 settings.register_profile("chymist", deadline=None)
 settings.load_profile("chymist")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Put files with slow tests first: of what is shared out last, no part should be long.
+
+    What is evidence is slow, too: -m "not slow" takes the place of the default's "not evidence".
+    """
+    for item in items:
+        if item.get_closest_marker("evidence"):
+            item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
 
 TINY = Path(__file__).parent / "studies" / "tiny.py"
 PAIR = Path(__file__).parent / "studies" / "pair.py"
@@ -36,6 +51,14 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setenv("CHYMIST_LAB", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spare(tmp_path_factory):
+    """A process that has imported everything; `start` forks it, to run a command at once."""
+    process = Spare(tmp_path_factory.mktemp("said"))
+    yield process
+    process.end()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from chymist.cli import execute
 from chymist.memory import free
 
 STUDY = """
@@ -40,21 +41,17 @@ STUDY = Study(
 """
 
 
-def run_study(folder, *words, limit=resource.RLIM_INFINITY):
-    """Run the study above in a process of so much address space."""
+def command(folder):
+    """Write the study above; return the words that run it."""
     path = folder / "large.py"
     path.write_text(STUDY)
-    return subprocess.run(
-        [sys.executable, "-m", "chymist", "run", str(path), "--lab", str(folder / "lab"), *words],
-        capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )  # fmt: skip
+    return ["run", str(path), "--lab", str(folder / "lab")]
 
 
-def ends_in_one_line(done, folder, words):
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if words in line]
+def ends_in_one_line(code, said, folder, words):
+    assert code == 2, said
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if words in line]
     assert line.startswith("chymist: ")
     assert not list((folder / "lab").glob("runs/*"))
 
@@ -62,12 +59,17 @@ def ends_in_one_line(done, folder, words):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ulimit -v is of Linux")
 def test_under_a_limit_of_address_space_a_run_ends_in_one_line(tmp_path):
     assert free() > 2**20
-    done = run_study(tmp_path, limit=6 * 2**30)
-    ends_in_one_line(done, tmp_path, "of 193 parameters on 30000000 samples at a step need about")
+    limit = 6 * 2**30
+    done = subprocess.run(
+        [sys.executable, "-m", "chymist", *command(tmp_path)],
+        capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    words = "of 193 parameters on 30000000 samples at a step need about"
+    ends_in_one_line(done.returncode, done.stderr, tmp_path, words)
 
 
-def test_a_batch_larger_than_the_data_ends_a_run_in_one_line(tmp_path):
-    done = run_study(tmp_path, "--samples", "100", "--batch", "101")
-    ends_in_one_line(
-        done, tmp_path, "batch 101 cannot be drawn from 100 samples (allowed: 1 to 100"
-    )
+def test_a_batch_larger_than_the_data_ends_a_run_in_one_line(tmp_path, capsys):
+    code = execute([*command(tmp_path), "--samples", "100", "--batch", "101"])
+    words = "batch 101 cannot be drawn from 100 samples (allowed: 1 to 100"
+    ends_in_one_line(code, capsys.readouterr().err, tmp_path, words)

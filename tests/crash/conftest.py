@@ -1,14 +1,19 @@
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from chymist import files
 
-STUDIES = Path(__file__).parents[1] / "studies"
+
+def ended(process, kill_after):
+    """Wait for a process, kill it after so many seconds; return its exit code."""
+    try:
+        return process.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 @pytest.fixture
@@ -26,35 +31,12 @@ def fault(monkeypatch):
     return set_to
 
 
-@pytest.fixture(scope="module")
-def spare():
-    process = subprocess.Popen(
-        [sys.executable, Path(__file__).parent / "spare.py", STUDIES / "pair.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.stdin.close()
-    assert process.wait(10) == 0
-    process.stdout.close()
-
-
 @pytest.fixture
 def forked(spare, lab):
     """Run a command in a fork, kill it after so many seconds if given; return its exit code."""
 
     def run(*words, kill_after=None, **environment):
-        asked = {
-            "words": [*map(str, words)],
-            "environment": {"CHYMIST_LAB": str(lab), **environment},
-            "folder": str(lab.parent),
-            "kill_after": kill_after,
-        }
-        spare.stdin.write(json.dumps(asked) + "\n")
-        spare.stdin.flush()
-        return int(spare.stdout.readline())
+        return ended(spare.start(*words, **environment), kill_after)
 
     return run
 
@@ -71,10 +53,6 @@ def started(lab):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            return process.wait(kill_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        return ended(process, kill_after)
 
     return run

@@ -31,11 +31,14 @@ def computed_once(run):
 
 
 def killed(lab, launch, times, longest, whole, found, pair):
-    """Kill a run, then its resumptions, at random times; start another run when one finishes."""
+    """Kill a run, then its resumptions, at random times; start another run when one finishes.
+
+    On a busy machine all the kills may come before a plan is whole: then one run is made at last.
+    """
     draw = random.Random(0)
     kills = finished = 0
     going, before = False, {}
-    while kills < times or going:
+    while kills < times or going or not finished:
         words = ["resume"] if going else ["run", pair, "--width", WIDTHS, "--pause", "0.02"]
         limit = draw.uniform(0, longest) if kills < times else None
         kills += launch(*words, kill_after=limit) == -9
@@ -54,7 +57,6 @@ def killed(lab, launch, times, longest, whole, found, pair):
             Lab(lab).discard(folder)
             finished += 1
             going, before = False, {}
-    return finished
 
 
 @pytest.fixture
@@ -64,10 +66,10 @@ def whole(lab, pair, tmp_path):
 
 
 def test_killed_ten_times(lab, pair, forked, whole, found):
-    assert killed(lab, forked, 10, 1.2, whole, found, pair) >= 1
+    killed(lab, forked, 10, 1.2, whole, found, pair)
 
 
 @pytest.mark.slow
 @pytest.mark.evidence
 def test_fresh_processes_killed_fifty_times(lab, pair, started, whole, found):
-    assert killed(lab, started, 50, 6.0, whole, found, pair) >= 1
+    killed(lab, started, 50, 6.0, whole, found, pair)

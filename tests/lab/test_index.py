@@ -3,8 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -271,60 +269,14 @@ def test_a_lab_without_runs_gets_no_index(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-WRITER = """
-import json, shutil, sys, time
-from pathlib import Path
-from chymist.files import write_text
-from chymist.lab.lab import new_id
-from chymist.lab.seal import seal_manifest
-template, runs, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-manifest = json.loads((template / "run.json").read_text())
-manifest.pop("seal")
-for number in range(count):
-    folder = runs / new_id()
-    (folder / "chunks").mkdir(parents=True)
-    write_text(folder / "plan.json", json.dumps({"study": {"slug": "tiny"}}))
-    seal_manifest(folder, json.dumps({**manifest, "id": folder.name}, indent=1))
-    print(folder.name, flush=True)
-"""
-READER = """
-import sys, time
-from pathlib import Path
-from chymist.lab import Lab, runner
-slowest, seen, stop = 0.0, set(), Path(sys.argv[2])
-while True:
-    last = stop.exists()
-    begun = time.perf_counter()
-    rows = Lab(sys.argv[1]).listing()
-    slowest = max(slowest, time.perf_counter() - begun)
-    ids = {row.id for row in rows}
-    assert len(ids) == len(rows), "a run is listed twice"
-    assert seen <= ids, "a run was lost"
-    assert {row.verdict for row in rows} <= {"supported", "unfinished"}
-    seen = ids
-    if last:
-        break
-print(slowest, len(seen))
-"""
-
-
-def start(code, *words):
-    """Run a text of Python in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.slow)])
-def test_two_processes_list_while_four_write(sealed, tmp_path, count):
+def test_two_processes_list_while_four_write(spare, sealed, tmp_path, count):
     lab, stop = tmp_path / "lab", tmp_path / "stop"
     (lab / "runs").mkdir(parents=True)
 
-    readers = [start(READER, lab, stop) for _ in range(2)]
-    writers = [start(WRITER, sealed.folder, lab / "runs", count) for _ in range(4)]
+    readers = [spare.start(lab, stop, call="forked_calls:list_runs") for _ in range(2)]
+    words, call = (sealed.folder, lab / "runs", count), "forked_calls:write_runs"
+    writers = [spare.start(*words, call=call) for _ in range(4)]
     written = []
     for writer in writers:
         out, err = writer.communicate(timeout=300)
@@ -342,20 +294,12 @@ def test_two_processes_list_while_four_write(sealed, tmp_path, count):
     assert {row.verdict for row in Lab(lab).listing()} == {"supported"}
 
 
-MAKER = """
-import sys
-import chymist
-for number in range(int(sys.argv[3])):
-    print(chymist.run(sys.argv[1], lab=sys.argv[2], threads=1).id, flush=True)
-"""
-
-
-def made_while_listed(lab, tiny, each):
+def made_while_listed(spare, lab, tiny, each):
     """Let four processes make runs while two list them; return their ids, and the slowest [s]."""
     stop = lab.parent / "stop"
 
-    readers = [start(READER, lab, stop) for _ in range(2)]
-    makers = [start(MAKER, tiny, lab, each) for _ in range(4)]
+    readers = [spare.start(lab, stop, call="forked_calls:list_runs") for _ in range(2)]
+    makers = [spare.start(tiny, lab, each, call="forked_calls:make_runs") for _ in range(4)]
     made, slowest = [], 0.0
     for maker in makers:
         out, err = maker.communicate(timeout=1200)
@@ -375,16 +319,16 @@ def made_while_listed(lab, tiny, each):
     return made, slowest
 
 
-def test_four_processes_make_runs_while_two_list(tmp_path):
+def test_four_processes_make_runs_while_two_list(spare, tmp_path):
     # One second on an idle machine; tests share theirs.
-    assert made_while_listed(tmp_path / "lab", TINY, 3)[1] < 5
+    assert made_while_listed(spare, tmp_path / "lab", TINY, 3)[1] < 5
 
 
 @pytest.mark.slow
 @pytest.mark.evidence
-def test_four_processes_make_two_hundred_runs_each_while_two_list(tmp_path):
+def test_four_processes_make_two_hundred_runs_each_while_two_list(spare, tmp_path):
     begun = time.monotonic()
-    made, slowest = made_while_listed(tmp_path / "lab", TINY, 200)
+    made, slowest = made_while_listed(spare, tmp_path / "lab", TINY, 200)
     print(f"{len(made)} runs in {time.monotonic() - begun:.0f} s, slowest listing {slowest:.3f} s")
     assert time.monotonic() - begun > 60
     assert slowest < 1

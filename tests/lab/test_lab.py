@@ -1,8 +1,5 @@
 import os
-import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -105,19 +102,11 @@ def test_a_read_only_lab(tmp_path, tiny, refused):
     assert "Permission denied" in refused("run", tiny, "--lab", folder, code=7)
 
 
-def test_a_full_disk_ends_in_one_line_and_leaves_nothing(tmp_path, tiny):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
-
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "chymist", "run", str(tiny), "--lab", str(tmp_path / "lab")],
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode == 7, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "free some space" in done.stderr
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(spare, tmp_path, tiny):
+    words = ["run", tiny, "--lab", tmp_path / "lab"]
+    done = spare.start(2_000, *words, call="forked_calls:with_small_files")
+    said = done.communicate()[1]
+    assert done.returncode == 7, said
+    assert len(said.strip().splitlines()) == 1
+    assert "free some space" in said
     assert not (tmp_path / "lab").exists()

@@ -1,9 +1,6 @@
 """Who may write to a run: one process, be it paused; not the dead, nor one that was replaced."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,19 +15,12 @@ IN_USE = "is being computed by another process (wait for it, or end it)"
 
 
 @pytest.fixture
-def started(lab):
+def started(spare, lab):
     """Start commands in processes of their own; end those that are left."""
     begun = []
 
     def start(*words, **environment):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "chymist", *map(str, words)],
-            cwd=lab.parent,
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = spare.start(*words, **environment)
         begun.append(process)
         return process
 

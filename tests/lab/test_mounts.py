@@ -1,9 +1,6 @@
 """File systems that other machines serve: no lock can be relied on there, and that is said."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -11,8 +8,6 @@ import chymist
 from chymist.cli import execute
 from chymist.lab import Lab, mounts
 
-LIBC_DROP = 24
-DAC_OVERRIDE = 1
 LINES = """\
 /dev/sdb {0}/far/near xfs rw 0 0
 /dev/vda / ext4 rw 0 0
@@ -81,8 +76,9 @@ def test_the_index_shares_no_memory_over_a_network(served, tiny):
 
 
 @pytest.fixture
-def in_read_only(tmp_path, pair):
+def in_read_only(spare, tmp_path, monkeypatch, pair):
     """A lab of two runs, one unfinished, in folders that may only be read; commands for it."""
+    monkeypatch.chdir(tmp_path)
     lab = tmp_path / "lab"
     done = chymist.run(pair, lab=lab, width=(4,))
 
@@ -99,18 +95,9 @@ def in_read_only(tmp_path, pair):
             file.chmod(0o555 if file.is_dir() else 0o444)
     lab.chmod(0o555)
 
-    def as_others():
-        """Give up what lets root write everywhere."""
-        if os.geteuid() == 0:
-            import ctypes
-
-            assert ctypes.CDLL(None).prctl(LIBC_DROP, DAC_OVERRIDE, 0, 0, 0) == 0
-
     def call(*words):
-        command = [sys.executable, "-m", "chymist", *map(str, words), "--lab", str(lab)]
-        return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=as_others
-        )
+        process = spare.start(*words, "--lab", lab, call="forked_calls:as_others")
+        return process.wait(), *process.communicate()
 
     yield call, done.id, unfinished.name, lab
     for folder in folders:
@@ -129,18 +116,18 @@ def test_a_read_only_lab_is_read(in_read_only):
         ["lab", "verify", done],
         ["lab", "rebuild"],
     ):
-        ended = call(*words)
-        assert (words, ended.returncode) == (words, 0), ended.stderr
-        assert ended.stdout or words[0] == "export" or words[1] == "rebuild"
+        code, out, err = call(*words)
+        assert (words, code) == (words, 0), err
+        assert out or words[0] == "export" or words[1] == "rebuild"
 
 
 def test_what_would_write_a_read_only_lab_is_one_line(in_read_only, pair):
     call, done, unfinished, lab = in_read_only
     before = sorted(lab.rglob("*"))
     for words in (["run", pair], ["resume", unfinished], ["resume", done], ["report", done]):
-        ended = call(*words)
-        assert (words, ended.returncode) == (words, 7), ended.stderr
-        assert ended.stdout == ""
+        code, out, err = call(*words)
+        assert (words, code) == (words, 7), err
+        assert out == ""
         said = r"chymist: cannot write \S+: Permission denied \(name a folder .* with --lab\)\n"
-        assert re.fullmatch(said, ended.stderr)
+        assert re.fullmatch(said, err)
     assert sorted(lab.rglob("*")) == before

@@ -30,12 +30,13 @@ def test_a_replay_is_the_same_byte_for_byte(lab, pair, capsys):
 
 def test_the_same_in_another_process_with_another_order_of_hashes(lab, pair):
     chymist.run(pair)
-    for seed in ("1", "2"):
-        words = [sys.executable, "-m", "chymist", "replay", "--json"]
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["same"] is True
+    words = [sys.executable, "-m", "chymist", "replay", "--json"]
+    # Whatever the order is here.
+    other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = {**os.environ, "PYTHONHASHSEED": other}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["same"] is True
 
 
 def test_what_differs_is_named_with_its_size(lab, variant, capsys):

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import resource
 import shutil
-import subprocess
 import sys
 import time
 
@@ -260,16 +258,13 @@ def test_the_users_data_are_kept_for_the_rest(cut, tiny, tmp_path, found):
     assert found(run.resume()) == found(whole)
 
 
-def test_two_processes_cannot_compute_one_run(cut):
+def test_two_processes_cannot_compute_one_run(spare, cut):
     run = cut(3)
     with lock.only_one(run.folder):
-        done = subprocess.run(
-            [sys.executable, "-m", "chymist", "resume", run.id],
-            capture_output=True,
-            text=True,
-        )
+        done = spare.start("resume", run.id)
+        said = done.communicate()[1]
     assert done.returncode == 2
-    assert done.stderr == (
+    assert said == (
         f"chymist: run {run.id} is being computed by another process (wait for it, or end it)\n"
     )
     assert Run.open(run.folder).progress == (3, 8)
@@ -306,20 +301,15 @@ def test_a_disk_too_small_is_known_after_the_first_chunk(lab, pair, monkeypatch,
     assert chymist.Lab(lab).resume(folder.name).sealed
 
 
-def test_a_disk_that_fills_up_keeps_what_is_sealed(lab, variant, found):
+def test_a_disk_that_fills_up_keeps_what_is_sealed(spare, lab, variant, found):
     """A limit on the size of files that the first chunk fits, and the second does not."""
     every = "values.assign_coords(sample=range(p.width)).assign_attrs(mean.attrs)"
     path = variant('{"mean": mean}', f'{{"mean": mean, "values": {every}}}')
-    words = ["run", str(path), "--width", "1,64", "--seeds", "60"]
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, 25_000))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "chymist", *words], preexec_fn=limit, capture_output=True, text=True
-    )
-    assert done.returncode == 7, done.stderr
-    [line] = done.stderr.splitlines()
+    words = ["run", path, "--width", "1,64", "--seeds", "60"]
+    done = spare.start(25_000, *words, call="forked_calls:with_small_files")
+    said = done.communicate()[1]
+    assert done.returncode == 7, said
+    [line] = said.splitlines()
     run = Lab().open()
     assert re.search(r"cannot write .*0001\.means.*; 3 of 4 chunks to come need about \d+ kB", line)
     assert line.endswith(f"1 of 4 chunks are kept (free some space, then: chymist resume {run.id})")

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -128,12 +126,9 @@ def test_a_broken_study_in_a_worker_is_one_line(lab, variant, refused):
     "number",
     [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
 )
-def test_no_worker_outlives_the_run(lab, pair, number):
+def test_no_worker_outlives_the_run(spare, lab, pair, number):
     """The first two signals reach the parent alone, the last the whole group, as Ctrl-C does."""
-    words = ["-m", "chymist", "run", str(pair), "--pause", "60", "--jobs", "2"]
-    parent = subprocess.Popen(
-        [sys.executable, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    parent = spare.start("run", pair, "--pause", "60", "--jobs", "2", session=True)
     while True:
         time.sleep(0.1)
         logs = list(lab.glob("runs/*/log.jsonl"))

@@ -20,7 +20,7 @@ from chymist.doctor import arrangement
 from chymist.doctor.stillness import bare, in_one_precision, still
 from chymist.errors import CannotMeasure, UsageError
 from chymist.instruments.calling import called
-from chymist.instruments.checks import one_number
+from chymist.instruments.checks import one_number, parts
 from chymist.instruments.objective import Loss
 
 __all__ = ["Patient", "Slopes", "arguments", "bare", "patient", "still", "tensors"]
@@ -199,6 +199,5 @@ def arguments(loss: Callable[..., Any], *, none: bool = False) -> int:
 
 
 def tensors(x: Any) -> list[Tensor]:
-    """Return the tensors of inputs."""
-    parts = x.values() if isinstance(x, Mapping) else x if isinstance(x, tuple | list) else [x]
-    return [t for t in parts if isinstance(t, Tensor)]
+    """Return the tensors among inputs, which may hold what is none."""
+    return [t for t in parts(x) if isinstance(t, Tensor)]

@@ -12,11 +12,12 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
-import xarray as xr
 from torch import Tensor
 
-Number = float | xr.DataArray
+from chymist.solvers.numbers import Number, Numbers, wide
+
 Tensors = Mapping[str, Tensor]
+State = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +42,14 @@ class Solver:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in found.items() if not isinstance(value, str)}
 
-    def start(self, parameters: Tensors) -> dict[str, Any]:
+    def start(self, parameters: Tensors) -> State:
         """Return the state before the first update: {name: {parameter: zeros}}."""
         return {
             s: {n: torch.zeros_like(p) for n, p in parameters.items()} for s in self.state_names
         }
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Do update number step + 1: change `parameters` and `state` in place.
 
@@ -62,7 +58,7 @@ class Solver:
         raise NotImplementedError
 
     def preconditioner(
-        self, state: Mapping[str, Tensors], step: int, numbers: Mapping[str, Any]
+        self, state: Mapping[str, Tensors], step: int, numbers: Numbers
     ) -> dict[str, Tensor] | None:
         """Return P of update number `step`, w <- w - lr P^-1 m, one number a parameter.
 
@@ -80,12 +76,7 @@ class GradientDescent(Solver):
     lr: Number
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step."""
         for n, p in parameters.items():
@@ -106,17 +97,12 @@ class Momentum(Solver):
     nesterov: bool = False
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step."""
         for n, p in parameters.items():
             g, m = gradients[n], state["momentum"][n]
-            b = _wide(numbers["momentum"], p)
+            b = wide(numbers["momentum"], p)
             m.mul_(b).add_(g)
             _descend(p, g + b * m if self.nesterov else m, numbers["lr"])
 
@@ -133,12 +119,7 @@ class Adam(Solver):
     eps: Number = 1e-8
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step."""
         beta1, beta2 = numbers["beta1"], numbers["beta2"]
@@ -147,13 +128,13 @@ class Adam(Solver):
         for n, p in parameters.items():
             g = gradients[n]
             first, second = state["first_moment"][n], state["second_moment"][n]
-            first.lerp_(g, _wide(1 - beta1, p))
-            second.mul_(_wide(beta2, p)).add_(g.square_().mul_(_wide(1 - beta2, p)))
-            scale = second.sqrt().div_(_wide(correction, p)).add_(_wide(numbers["eps"], p))
+            first.lerp_(g, wide(1 - beta1, p))
+            second.mul_(wide(beta2, p)).add_(g.square_().mul_(wide(1 - beta2, p)))
+            scale = second.sqrt().div_(wide(correction, p)).add_(wide(numbers["eps"], p))
             _descend(p, torch.div(first, scale, out=scale), rate)
 
     def preconditioner(
-        self, state: Mapping[str, Tensors], step: int, numbers: Mapping[str, Any]
+        self, state: Mapping[str, Tensors], step: int, numbers: Numbers
     ) -> dict[str, Tensor]:
         """P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps), v the second moment after t updates.
 
@@ -161,8 +142,8 @@ class Adam(Solver):
         """
         average, correction = 1 - numbers["beta1"] ** step, 1 - numbers["beta2"] ** step
         return {
-            n: v.div(_wide(correction, v)).sqrt_()
-            .add_(_wide(numbers["eps"], v)).mul_(_wide(average, v))
+            n: v.div(wide(correction, v)).sqrt_()
+            .add_(wide(numbers["eps"], v)).mul_(wide(average, v))
             for n, v in state["second_moment"].items()
         }  # fmt: skip
 
@@ -181,28 +162,23 @@ class RMSProp(Solver):
     eps: Number = 1e-8
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step."""
         decay = numbers["decay"]
         for n, p in parameters.items():
             g, second = gradients[n], state["second_moment"][n]
-            second.mul_(_wide(decay, p)).add_(g.square().mul_(_wide(1 - decay, p)))
-            scale = second.sqrt().add_(_wide(numbers["eps"], p))
+            second.mul_(wide(decay, p)).add_(g.square().mul_(wide(1 - decay, p)))
+            scale = second.sqrt().add_(wide(numbers["eps"], p))
             _descend(p, torch.div(g, scale, out=scale), numbers["lr"])
 
     def preconditioner(
-        self, state: Mapping[str, Tensors], step: int, numbers: Mapping[str, Any]
+        self, state: Mapping[str, Tensors], step: int, numbers: Numbers
     ) -> dict[str, Tensor]:
         """P = sqrt(v) + eps, v the second moment after `step` updates."""
         none = torch.nan if step == 0 else 0.0
         return {
-            n: v.sqrt().add_(_wide(numbers["eps"], v)).add_(none)
+            n: v.sqrt().add_(wide(numbers["eps"], v)).add_(none)
             for n, v in state["second_moment"].items()
         }
 
@@ -210,13 +186,6 @@ class RMSProp(Solver):
 def _descend(parameter: Tensor, direction: Tensor, rate: Any) -> None:
     """Take w <- w - rate d in place."""
     if isinstance(rate, Tensor):
-        parameter.addcmul_(direction, _wide(rate, parameter), value=-1.0)
+        parameter.addcmul_(direction, wide(rate, parameter), value=-1.0)
     else:
         parameter.add_(direction, alpha=-rate)
-
-
-def _wide(number: Any, like: Tensor) -> Any:
-    """Let a number a lane meet stacked parameters."""
-    if isinstance(number, Tensor):
-        return number.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
-    return number

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from chymist.solvers.first_order import Number, Solver, Tensors
+from chymist.solvers.first_order import Solver, State, Tensors
+from chymist.solvers.numbers import Number, Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +34,7 @@ class NeuronClock(Solver):
         return {"norms": self._rows(parameters).norm(dim=2, keepdim=True)}
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step."""
         rows, slopes = self._rows(parameters), self._rows(gradients)

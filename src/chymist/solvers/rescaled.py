@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
-from chymist.solvers.first_order import Adam, GradientDescent, Number, Tensors, _wide
+from chymist.solvers.first_order import Adam, GradientDescent, State, Tensors
+from chymist.solvers.numbers import Number, Numbers, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,7 @@ class RescaledAdam(Adam):
     factor: Number = 1.0
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step, those that match with their own numbers."""
         f = numbers["factor"]
@@ -42,14 +38,14 @@ class RescaledAdam(Adam):
             super().update(chosen, gradients, state, step, theirs)
 
     def preconditioner(
-        self, state: Mapping[str, Tensors], step: int, numbers: Mapping[str, Any]
+        self, state: Mapping[str, Tensors], step: int, numbers: Numbers
     ) -> dict[str, Tensor]:
         """P of Adam over the factor, for weights that match: w <- w - lr P^-1 m for all."""
         f = numbers["factor"]
         found = super().preconditioner(state, step, numbers)
         matching = set(fnmatch.filter(found, self.pattern))
         own = super().preconditioner(state, step, {**numbers, "eps": numbers["eps"] / f})
-        return {n: own[n] / _wide(f, own[n]) if n in matching else p for n, p in found.items()}
+        return {n: own[n] / wide(f, own[n]) if n in matching else p for n, p in found.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +60,7 @@ class RescaledDescent(GradientDescent):
     factor: Number = 1.0
 
     def update(
-        self,
-        parameters: Tensors,
-        gradients: Tensors,
-        state: dict[str, Any],
-        step: int,
-        numbers: Mapping[str, Any],
+        self, parameters: Tensors, gradients: Tensors, state: State, step: int, numbers: Numbers
     ) -> None:
         """Take one step, those that match with their own step size."""
         f = numbers["factor"]
@@ -80,8 +71,8 @@ class RescaledDescent(GradientDescent):
 
 
 def _parted(
-    parameters: Tensors, pattern: str, own: Mapping[str, Any], numbers: Mapping[str, Any]
-) -> list[tuple[Tensors, Mapping[str, Any]]]:
+    parameters: Tensors, pattern: str, own: Numbers, numbers: Numbers
+) -> list[tuple[Tensors, Numbers]]:
     matching = set(fnmatch.filter(parameters, pattern))
     if not matching:
         raise ValueError(f"no parameter matches {pattern!r}; there are {', '.join(parameters)}")
