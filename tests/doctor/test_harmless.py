@@ -255,6 +255,7 @@ def test_so_do_trainings_of_which_all_is_measured(make: Callable[[], Made]) -> N
     assert differ == []
     # Trial steps are not taken in mixed precision, and it is said so.
     assert set(w.chart.off) == ({"trial"} if make is mixed else set())
+    assert "gradient_norm" in w.chart.readings
     if make is not lbfgs:
         assert {"sharpness", "preconditioned_sharpness"} & set(w.chart.readings)
     if make is not several:

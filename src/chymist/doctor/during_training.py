@@ -234,7 +234,8 @@ class Watch:
             if any(self._tasks[t][0].needs != "parameters" for t in tasks):
                 held.enter_context(undisturbed())
             now: Patient | None = None
-            for task in tasks:
+            # Of a closure the user's own model is measured, whose gradients are put aside for it.
+            for task in sorted(tasks, key=lambda t: self._tasks[t][0].needs != "parameters"):
                 quantity, when = self._tasks[task]
                 if self._diverged and when != "before":
                     continue
