@@ -108,8 +108,7 @@ class Watch:
             self._watched.memory["birth"] = self._watched.birth
             if self._watched.birth is not None:
                 self._watched.birth.patient = self._watched.born
-            if self._takes:
-                self._loop.open()
+            self._loop.open()
             self._hooks = [
                 self._optimizer.register_step_pre_hook(self._before),
                 self._optimizer.register_step_post_hook(self._after),
@@ -239,6 +238,8 @@ class Watch:
                         one = once.enter_context(self._watched.born())
                     elif quantity.needs == "parameters":
                         one = self._watched.alone(self.steps)
+                    elif quantity.needs == "inputs" and not self._takes:
+                        one = once.enter_context(self._watched.passing(self.steps))
                     else:
                         now = now or held.enter_context(self._watched.now(self.steps))
                         one = now
@@ -277,6 +278,9 @@ class Watch:
         self._gathered = self._met
         with undisturbed(), self._watched.now(self.steps) as one:
             found = facts.gather(one)
+        if not self._takes:
+            with undisturbed(), self._watched.passing(self.steps) as other:
+                found["data"] = facts.data(other or one)
         found.pop("optimizer", None)  # That of the first step is known: a schedule may end at 0.
         self.chart.facts |= found
         self.chart.facts["loss"] = getattr(self._loss, "__name__", type(self._loss).__name__)
