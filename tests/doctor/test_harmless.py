@@ -277,7 +277,19 @@ def lbfgs() -> Made:
     return model, functional.mse_loss, optimizer, step
 
 
-OTHERS = [resnet, encoder, causal, frozen, mixed, autocast, accumulation, several, residual, searched, lbfgs]
+OTHERS = [
+    resnet,
+    encoder,
+    causal,
+    frozen,
+    mixed,
+    autocast,
+    accumulation,
+    several,
+    residual,
+    searched,
+    lbfgs,
+]
 
 
 @pytest.mark.parametrize("make", OTHERS)

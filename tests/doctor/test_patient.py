@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import chymist
+from chymist.doctor import facts
 from chymist.doctor.patient import patient
 from chymist.errors import UsageError
 
@@ -317,3 +318,20 @@ def test_nothing_of_the_users_is_changed() -> None:
 def test_other_forms_are_refused_in_a_line(loss: Any, batch: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         patient(mlp([20, 5]), loss, batch)
+
+
+def test_classes_are_as_many_as_outputs_whichever_a_batch_has() -> None:
+    model = nn.Linear(4, 10)
+    y = torch.tensor([0, 1, 2])
+    one = patient(model, nn.functional.cross_entropy, (torch.randn(3, 4), y))
+    assert facts.data(one)["classes"] == 10
+    tokens = nn.Embedding(7, 7)
+    ids = torch.zeros(2, 5, dtype=torch.int64)
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(out.flatten(0, 1), y)
+
+    assert facts.data(patient(tokens, loss, (ids, ids.flatten())))["classes"] == 7
+    counts = patient(nn.Linear(4, 1), lambda out, y: (out[:, 0] - y).square().mean(),
+                     (torch.randn(3, 4), y))  # fmt: skip
+    assert "classes" not in facts.data(counts)

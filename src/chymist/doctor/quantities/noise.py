@@ -33,7 +33,7 @@ def measure(patient: Patient) -> Values:
         return {}
     try:
         slopes = _samples(patient)
-    except CannotMeasure:
+    except (CannotMeasure, RuntimeError):  # Recurrent kernels have no rule for `torch.vmap`.
         trace, squared = _by_groups(patient, n)
         return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
     # The jackknife's errors cost as much again; those of the average over steps are what counts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from chymist.doctor.facts import fused
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
@@ -44,27 +45,30 @@ def measure_twins(patient: Patient) -> Values:
     twins: dict[str, float] = {}
     own: dict[str, Tensor] = dict(patient.model.named_parameters(remove_duplicate=False))
     for name, module in patient.model.named_modules():
-        rows = _rows(name, module, own)
-        if rows is None or not own[_weight(name)].requires_grad:
-            continue
-        gains[name] = float(rows.square().mean()) * rows.shape[1]
-        slope = slopes.get(_weight(name))
-        if slope is not None and len(rows) > 1:
-            bias = own.get(f"{name}.bias" if name else "bias")
-            slope_rows = _rows(name, module, {_weight(name): slope})
-            if slope_rows is not None:
-                level = bias if bias is not None and bias.shape == (len(rows),) else None
-                twins[name] = _twins(rows, slope_rows, level)
+        for layer, weight, bias in _layers(name, module):
+            rows = _rows(module, own.get(weight))
+            if rows is None or not own[weight].requires_grad:
+                continue
+            gains[layer] = float(rows.square().mean()) * rows.shape[1]
+            slope_rows = _rows(module, slopes.get(weight))
+            if slope_rows is not None and len(rows) > 1:
+                level = own.get(bias)
+                fits = level is not None and level.shape == (len(rows),)
+                twins[layer] = _twins(rows, slope_rows, level if fits else None)
     return {"weight_gain": gains, "twin_units": twins}
 
 
-def _weight(name: str) -> str:
-    return f"{name}.weight" if name else "weight"
+def _layers(name: str, module: nn.Module) -> list[tuple[str, str, str]]:
+    """Return (layer, weight, bias) by name; what is fused is a layer a weight, named by it."""
+    at = f"{name}." if name else ""
+    held = fused(module)
+    if not held:
+        return [(name, f"{at}weight", f"{at}bias")]
+    return [(f"{at}{w}", f"{at}{w}", f"{at}{w.replace('weight', 'bias')}") for w in held]
 
 
-def _rows(name: str, module: nn.Module, own: dict[str, Tensor]) -> Tensor | None:
+def _rows(module: nn.Module, weight: Tensor | None) -> Tensor | None:
     """Return a layer's weights (unit, input), None for what is no layer of units."""
-    weight = own.get(_weight(name))
     kind = type(module).__name__
     if weight is None or weight.ndim < 2 or isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from statistics import median
 
+from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
 from chymist.doctor.layers import adaptive, at_start, number, step_size
@@ -40,12 +41,18 @@ def judge(chart: Chart) -> Iterator[Finding]:
     # What is out of the network's reach is left by steps of any length.
     far = max(0.0, *(v for n in ("out_of_reach", "wave_out_of_reach")
                      if (v := number(chart, n)) == v), 0.0)  # fmt: skip
-    overshoots = number(chart, "trial_rise") > SOME and end > (far + LEFT * (1 - far)) * start
+    # Where more than that is gone of a training's own loss, it was its own trial, and a longer one.
+    course = trends.course(chart)
+    learnt = course is not None and course.fallen - 2 * course.error > 1 - LEFT
+    overshoots = (
+        number(chart, "trial_rise") > SOME and end > (far + LEFT * (1 - far)) * start and not learnt
+    )
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
         lost = rise > RUINOUS or (math.isfinite(end) and end > start and rise > SOME)
-        bad = lost if ratio < CATAPULT else lost or rise > PEAK or math.isnan(rise)
+        unknown = math.isnan(rise) and not learnt
+        bad = lost if ratio < CATAPULT else lost or rise > PEAK or unknown
         yield Finding(
             rule="step-size", severity="critical" if bad else "warning" if overshoots else "note",
             says=f"the step size {lr:.3g} is {ratio:.2g} times the largest stable one: "
@@ -144,7 +151,7 @@ STEP_SIZE = Rule(
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
      "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms",
-     "out_of_reach", "wave_out_of_reach"),
+     "out_of_reach", "wave_out_of_reach", "loss"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
