@@ -144,6 +144,26 @@ def causal() -> Made:
     return model, lambda out: out[1], optimizer, step
 
 
+def pretrained() -> Made:
+    """A model of the library that everyone takes, tied, with dropout, at its smallest."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        vocab_size=11, n_positions=8, n_embd=16, n_layer=2, n_head=2, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    model = transformers.GPT2LMHeadModel(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        x = torch.randint(0, 11, (8, 6))
+        loss = model(input_ids=x, labels=x).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return model, lambda out: out.loss, optimizer, step
+
+
 def frozen() -> Made:
     model = mlp()
     model[0].requires_grad_(False)  # type: ignore[index]
@@ -312,7 +332,7 @@ def test_so_do_trainings_of_which_all_is_measured(make: Callable[[], Made]) -> N
         assert {"sharpness", "preconditioned_sharpness"} & set(w.chart.readings)
     if make not in (several, searched):
         assert {"signal", "noise_trace", "kernel_turned"} - {
-            "kernel_turned" if make in (causal, residual) else ""
+            "kernel_turned" if make in (causal, pretrained, residual) else ""
         } <= set(w.chart.readings)
 
 

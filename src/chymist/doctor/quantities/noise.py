@@ -33,6 +33,7 @@ def measure(patient: Patient) -> Values:
         return {}
     try:
         slopes = _samples(patient)
+        squares = float(slopes.squares().double().mean())
     except (CannotMeasure, RuntimeError):  # Recurrent kernels have no rule for `torch.vmap`.
         trace, squared = _by_groups(patient, n)
         return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
@@ -40,7 +41,7 @@ def measure(patient: Patient) -> Values:
     mean = _own_square(patient, slopes)
     if mean is None:
         mean = float(slopes.mean().double().square().sum())
-    trace = n / (n - 1) * (float(slopes.squares().double().mean()) - mean)
+    trace = n / (n - 1) * (squares - mean)
     return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": mean - trace / n}}
 
 
