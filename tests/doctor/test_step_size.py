@@ -99,3 +99,16 @@ def test_a_training_that_has_learnt_was_its_own_trial() -> None:
     assert watched(0.1, trial=False) == ["note"]
     assert watched(0.9, trial=True) == ["warning"]
     assert watched(0.1, trial=True) == ["note"]
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_a_trial_does_not_clip_as_the_loop_does(clipped: bool) -> None:
+    chart = Chart({"optimizer": {"rule": "Adam", "lr": 0.1}, "watch": {"steps": 100}})
+    for name, value in {"start": 1.0, "peak": 9.0, "end": 3.0, "rise": 9.0}.items():
+        chart.add(f"trial_{name}", Reading(0, {"": value}))
+    for step in range(100):
+        chart.add("loss", Reading(step, {"": 1.0 if step < 20 else 0.1 + 0.001 * (step % 3)}))
+    for step in (1, 4, 16, 64):
+        norm = 1.0 if clipped and step < 64 else 1 / step
+        chart.add("gradient_norm", Reading(step, {"": norm}))
+    assert [f.severity for f in STEP_SIZE.judge(chart)] == ["note" if clipped else "critical"]

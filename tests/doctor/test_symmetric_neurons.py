@@ -80,3 +80,15 @@ def test_equal_neurons_in_fused_layers_are_named(kind: str) -> None:
     (found,) = told("symmetric-neurons", model, cross_entropy, batch, adam(model))
     assert found.layer in [f"inner.{n}" for n in names] and found.severity == "critical"
     assert found.remedy.endswith(f"nn.init.kaiming_normal_({found.layer})")
+
+
+def test_equal_neurons_whose_gradients_cancel_up_to_rounding_are_named() -> None:
+    model = mlp([20, 64, 64, 5], nn.Tanh)
+    for layer in model[::2]:
+        nn.init.constant_(layer.weight, 0.02)
+        nn.init.zeros_(layer.bias)
+    # Opposite signs of equal size in pairs: what they hand back is rounding.
+    model[4].weight.data[:, ::2] *= -1
+    model[2].weight.data[:] = 0.02
+    found = first(model, cross_entropy, classes(), adam(model))
+    assert found.rule == "symmetric-neurons"

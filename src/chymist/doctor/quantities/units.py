@@ -14,6 +14,9 @@ from chymist.instruments import activity
 ALIKE = 1e-5
 """Relative distance below which two units' weights, or gradients, are equal up to rounding."""
 
+ROUNDING = 1e-7
+"""Of the network's largest gradient: what is left where gradients of equal neurons cancel."""
+
 
 def measure_activity(patient: Patient) -> Values:
     """Enter by layer the share of units that are dead, and of values that are saturated."""
@@ -41,6 +44,7 @@ def measure_twins(patient: Patient) -> Values:
     treats parameters alike will ever part them.
     """
     slopes = patient.slopes().slopes
+    largest = max((float(s.norm()) for s in slopes.values() if s is not None), default=0.0)
     gains: dict[str, float] = {}
     twins: dict[str, float] = {}
     own: dict[str, Tensor] = dict(patient.model.named_parameters(remove_duplicate=False))
@@ -54,7 +58,7 @@ def measure_twins(patient: Patient) -> Values:
             if slope_rows is not None and len(rows) > 1:
                 level = own.get(bias)
                 fits = level is not None and level.shape == (len(rows),)
-                twins[layer] = _twins(rows, slope_rows, level if fits else None)
+                twins[layer] = _twins(rows, slope_rows, level if fits else None, ROUNDING * largest)
     return {"weight_gain": gains, "twin_units": twins}
 
 
@@ -77,21 +81,24 @@ def _rows(module: nn.Module, weight: Tensor | None) -> Tensor | None:
     return (wide.transpose(0, 1) if turned else wide).flatten(1)
 
 
-def _twins(weights: Tensor, slopes: Tensor, bias: Tensor | None) -> float:
+def _twins(weights: Tensor, slopes: Tensor, bias: Tensor | None, floor: float) -> float:
     still = not bool(slopes.any())
     if bias is not None:
         weights = torch.cat([weights, bias.detach().double()[:, None]], 1)
     same = _labels(weights)
     # Gradients of zero tell units apart only where the layer has others.
-    both = same if still else same * (len(slopes) + 1) + _labels(slopes)
+    both = same if still else same * (len(slopes) + 1) + _labels(slopes, floor)
     dead = torch.zeros(len(slopes), dtype=torch.bool) if still else ~slopes.any(1).cpu()
     _, inverse, counts = torch.unique(both, return_inverse=True, return_counts=True)
     return float(((counts[inverse] > 1) & ~dead).double().mean())
 
 
-def _labels(rows: Tensor) -> Tensor:
-    """Label rows so that equal ones, up to rounding, have one label: by random projections."""
-    size = rows.norm(dim=1).max()
+def _labels(rows: Tensor, floor: float = 0.0) -> Tensor:
+    """Label rows so that equal ones, up to rounding, have one label: by random projections.
+
+    Rows that are all below the `floor` are taken for rounding.
+    """
+    size = rows.norm(dim=1).max().clamp(min=floor / ALIKE)
     if not bool(size > 0):
         return torch.zeros(len(rows), dtype=torch.int64)
     drawn = torch.randn(

@@ -23,6 +23,8 @@ SOME = 1.05
 LEFT = 0.5
 """Of the loss after the trial steps: networks that soon grow out of a threshold that they start
 beyond, a catapult, have then learnt most of the batch."""
+EQUAL = 1e-3
+"""Relative distance of the two largest norms of gradients at which they were clipped to one."""
 ERASED = 1.0
 """An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2."""
 BEYOND = 5.0
@@ -70,8 +72,10 @@ def judge(chart: Chart) -> Iterator[Finding]:
     beyond = number(chart, "trial_sharpness") / number(chart, "trial_threshold")
     if rise > PEAK or (math.isfinite(end) and end > start and rise > SOME):
         bad = rise > RUINOUS or end > start
+        # Gradients that the loop clips are not clipped in the trial.
+        other = learnt and _clips(chart)
         yield Finding(
-            rule="step-size", severity="critical" if bad else "warning",
+            rule="step-size", severity="note" if other else "critical" if bad else "warning",
             says=f"the step size {lr:.3g} is too large" + _tried(start, peak, end),
             value=rise, threshold=PEAK,
             formula="3 times the loss at the start: a step 2.7 times the best or longer",
@@ -124,6 +128,12 @@ def judge(chart: Chart) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _clips(chart: Chart) -> bool:
+    """Return whether the loop clips gradients: the largest norms are then one number."""
+    norms = sorted(v for _, v in chart.series("gradient_norm") if math.isfinite(v))
+    return len(norms) > 2 and norms[-2] > (1 - EQUAL) * norms[-1]
+
+
 def _weights(chart: Chart) -> float:
     """Return the root mean square of the median weight matrix, of those that are not zero."""
     sizes, held = at_start(chart, "parameter_rms"), chart.facts.get("layers", {})
@@ -151,7 +161,7 @@ STEP_SIZE = Rule(
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
      "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms",
-     "out_of_reach", "wave_out_of_reach", "loss"),
+     "out_of_reach", "wave_out_of_reach", "loss", "gradient_norm"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
