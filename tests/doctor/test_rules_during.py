@@ -54,6 +54,8 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("beyond-edge", None, chart({"sharpness": [5.0] * 4, **SHARP, "loss": falling()})),
     ("slow-descent", "warning", chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(),
                                      "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
+    ("slow-descent", "warning", chart({"sharpness": [0.0] * 4, **SHARP, "loss": level(),
+                                     "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
     ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(), **MOVES})),
     ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": falling(),
                                 "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),

@@ -45,7 +45,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
     path = median(moves) * taken
     if path > PATH:
         return
-    times = min(0.1 / ratio, 100.0) if ratios else 10.0
+    times = min(0.1 / max(ratio, 1e-3), 100.0) if ratios else 10.0
     yield Finding(
         rule="slow-descent", severity="warning",
         says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
