@@ -10,7 +10,8 @@ from chymist.doctor.layers import at_start, number, weight_of, weighted
 from chymist.doctor.rule import Rule
 
 SOME, MOST = 0.25, 0.9
-"""Shares of a layer's neurons: random ones have none that are equal."""
+"""Shares of a layer's neurons: random ones have none that are equal, not one in 300 networks of
+`benchmarks/doctor/false_alarms.py`."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
