@@ -19,9 +19,9 @@ PEAK, RUINOUS = 3.0, 10.0
 """How far the loss may rise in the first steps, over its start: a step r times the best along its
 direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
 SOME = 1.05
-"""A rise that is more than what batches and rounding do. With `LEFT` it spoke of 2 of 300 networks at
-random, at a fifth of the largest stable step and less (`benchmarks/doctor/false_alarms.py`): their
-loss had risen to 2.4 and 4.7 times its least, so that neither was a false alarm."""
+"""A rise that is more than what batches and rounding do. With `LEFT` it spoke of 2 of 300 networks
+at random, at a fifth of the largest stable step and less (`benchmarks/doctor/false_alarms.py`):
+their loss had risen to 2.4 and 4.7 times its least."""
 LEFT = 0.5
 """Of the loss after the trial steps: networks that soon grow out of a threshold that they start
 beyond, a catapult, have then learnt most of the batch."""
@@ -29,7 +29,7 @@ EQUAL = 1e-3
 """Relative distance of the two largest norms of gradients at which they were clipped to one."""
 ERASED = 1.0
 """An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2. It spoke of
-none of 300 networks at random at a step size of 0.001 or 0.003: of at most 1.3 % of such."""
+none of some 150 networks at random at a step size of 0.001 or 0.003: of at most 2.5 % of such."""
 BEYOND = 5.0
 """Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
