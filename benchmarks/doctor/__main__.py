@@ -1,6 +1,7 @@
 """How often the doctor is right: planted faults found, and false alarms on healthy trainings.
 
 Run: .venv/bin/python benchmarks/doctor [--seeds 3] [--only mlp,gpt] [--jobs 2] [--keep FOLDER]
+     .venv/bin/python benchmarks/doctor --alone --times 10 --budget 0.05 --only mlp-sgd,gpt
      .venv/bin/python benchmarks/doctor --rejudge FOLDER [--write docs/doctor-calibration.md]
 
 Every case is trained from each seed, examined before its first step and watched; the doctor is
@@ -45,17 +46,22 @@ are no equal neurons, and noise near a loss of zero is no instability.
 """
 
 
-def train(cases: Sequence[Case], seeds: int, jobs: int, budget: float, folder: Path) -> None:
-    """Train the cases and write a record of each into the folder, those that it has aside."""
+def train(
+    cases: Sequence[Case], seeds: int, jobs: int, how: tuple[float, int], folder: Path
+) -> None:
+    """Train the cases and write a record of each into the folder, those that it has aside.
+
+    `how` is the budget, and how many times as many steps are taken.
+    """
     work = [
-        (case.name, seed, budget) for seed in range(seeds) for case in cases
+        (case.name, seed, *how) for seed in range(seeds) for case in cases
         if not (folder / f"{case.name}-{seed}.json").exists()
     ]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(by_name, words): words for words in work}
         for done in as_completed(running):
-            name, seed, _ = running[done]
+            name, seed, *_ = running[done]
             (folder / f"{name}-{seed}.json").write_text(json.dumps(done.result()))
 
 
@@ -109,6 +115,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="parts of names of cases, by commas")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float, default=BUDGET)
+    parser.add_argument("--times", type=int, default=1, help="as many steps as a case states")
+    parser.add_argument("--alone", action="store_true", help="judge what the watch says alone")
     parser.add_argument("--keep", type=Path, help="folder for the charts; those in it are kept")
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
     parser.add_argument("--write", type=Path, help="file for the table")
@@ -117,10 +125,10 @@ def main() -> int:
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
     begun = time.perf_counter()
     if not given.rejudge:
-        train([c for c in CASES if chosen(c.name, only)], given.seeds, given.jobs, given.budget,
-              folder)  # fmt: skip
+        train([c for c in CASES if chosen(c.name, only)], given.seeds, given.jobs,
+              (given.budget, given.times), folder)  # fmt: skip
     found = records(folder, only)
-    opinions = [opinion(record) for record in found]
+    opinions = [opinion(record, given.alone) for record in found]
     text = document(opinions, given.budget)
     if given.write:
         given.write.write_text(text)

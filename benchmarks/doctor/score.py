@@ -42,11 +42,14 @@ class Opinion:
         return self.first in self.case.fault
 
 
-def opinion(record: dict[str, Any]) -> Opinion:
-    """Judge the charts of a record: the preflight's findings are read before the watch's."""
+def opinion(record: dict[str, Any], alone: bool = False) -> Opinion:
+    """Judge the charts of a record: the preflight's findings are read before the watch's.
+
+    With `alone` the watch's are, as of a training that nobody examined before.
+    """
     findings: list[Finding] = []
     off: list[str] = []
-    for name in ("preflight", "watch"):
+    for name in ("watch",) if alone else ("preflight", "watch"):
         if record[name] is not None:
             chart = Chart.from_json(record[name])
             findings += [f for f in Checkup.of(chart).findings if f.severity != "note"]

@@ -19,10 +19,11 @@ BUDGET = 0.5
 """Share of the time: steps of these nets take a millisecond, and there are few of them."""
 
 
-def trial(case: Case, seed: int, budget: float = BUDGET) -> dict[str, Any]:
+def trial(case: Case, seed: int, budget: float = BUDGET, times: int = 1) -> dict[str, Any]:
     """Train and return the charts, the loss before and after, and the seconds, as JSON values.
 
-    The doctor is given the model, the loss, the first batch and the optimizer, and no name.
+    The doctor is given the model, the loss, the first batch and the optimizer, and no name. The
+    training takes `times` as many steps as the case says.
     """
     torch.manual_seed(seed)
     training = case.build()
@@ -33,7 +34,7 @@ def trial(case: Case, seed: int, budget: float = BUDGET) -> dict[str, Any]:
         begun = time.perf_counter()
         examined = chymist.preflight(training.model, training.loss, first, training.optimizer)
         flown = time.perf_counter()
-        watched = loop(training, case.steps, budget)
+        watched = loop(training, times * case.steps, budget)
         seconds = time.perf_counter() - begun
         after = training.judged()
     return {
@@ -65,8 +66,8 @@ def loop(training: Training, steps: int, budget: float) -> Any:
     return watched.checkup if watched is not None else None
 
 
-def by_name(words: tuple[str, int, float]) -> dict[str, Any]:
-    """Run a trial of (case, seed, budget) in a process of its own, on one thread."""
+def by_name(words: tuple[str, int, float, int]) -> dict[str, Any]:
+    """Run a trial of (case, seed, budget, times) in a process of its own, on one thread."""
     torch.set_num_threads(1)
-    name, seed, budget = words
-    return trial(BY_NAME[name], seed, budget)
+    name, *rest = words
+    return trial(BY_NAME[name], *rest)

@@ -22,3 +22,15 @@ def test_evaluation_mode_before_any_batch_is_told() -> None:
         assert told(model.eval()) == ["1"]
         model.train()(torch.randn(32, 4))
         assert told(model.eval()) == []
+
+
+def test_norms_of_no_statistics_account_for_the_step_size() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 3))
+        x, y = 30 * torch.randn(64, 4), torch.arange(64) % 3
+        norm = nn.Sequential(nn.BatchNorm1d(4), model).eval()
+        optimizer = torch.optim.SGD(norm.parameters(), 0.5)
+        found = chymist.preflight(norm, nn.CrossEntropyLoss(), (x, y), optimizer).findings
+    assert found[0].rule == "batch-norm"
+    assert [f.because for f in found if f.rule == "step-size"] == ["batch-norm"]

@@ -37,3 +37,14 @@ def test_a_symptom_that_explains_a_cause_is_read_first() -> None:
 def test_two_that_explain_each_other_are_not_both_lowered() -> None:
     one, other = rule("one", "warning", "other"), rule("other", "warning", "one")
     assert told(one, other) == [("one", "warning", ""), ("other", "note", "one")]
+
+
+def test_a_rule_that_raises_is_noted_and_the_others_judge() -> None:
+    def judge(chart: Chart) -> Iterator[Finding]:
+        yield from ()
+        raise ZeroDivisionError("float\ndivision")
+
+    bad = Rule("bad", "edge-of-stability", "", (), judge)
+    chart = Chart()
+    assert [f.rule for f in diagnose(chart, (bad, rule("good", "note")))] == ["good"]
+    assert chart.off == {"bad": "ZeroDivisionError: float division"}

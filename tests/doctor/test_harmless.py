@@ -144,6 +144,26 @@ def causal() -> Made:
     return model, lambda out: out[1], optimizer, step
 
 
+def pretrained() -> Made:
+    """A model of the library that everyone takes, tied, with dropout, at its smallest."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        vocab_size=11, n_positions=8, n_embd=16, n_layer=2, n_head=2, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    model = transformers.GPT2LMHeadModel(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        x = torch.randint(0, 11, (8, 6))
+        loss = model(input_ids=x, labels=x).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return model, lambda out: out.loss, optimizer, step
+
+
 def frozen() -> Made:
     model = mlp()
     model[0].requires_grad_(False)  # type: ignore[index]
@@ -220,6 +240,46 @@ def several() -> Made:
     return model, loss, optimizer, step
 
 
+def residual() -> Made:
+    """A loss of the output alone, which differentiates it by the inputs."""
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x = torch.rand(16, 2).requires_grad_()
+
+    def loss(u: Tensor) -> Tensor:
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        return (slope.sum(1) - 1).square().mean() + u.square().mean()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(model(x)).backward()
+        optimizer.step()
+
+    return model, loss, optimizer, step
+
+
+def searched() -> Made:
+    """LBFGS calls its closure, and the closure the model, several times a step."""
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
+    x = torch.linspace(-1, 1, 16)[:, None]
+
+    def loss() -> Tensor:
+        ends = model(torch.ones(2, 1)).square().mean()
+        return functional.mse_loss(model(x), x.sin()) + ends
+
+    def step() -> None:
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            value = loss()
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+
+    return model, loss, optimizer, step
+
+
 def lbfgs() -> Made:
     model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
@@ -237,7 +297,19 @@ def lbfgs() -> Made:
     return model, functional.mse_loss, optimizer, step
 
 
-OTHERS = [resnet, encoder, causal, frozen, mixed, autocast, accumulation, several, lbfgs]
+OTHERS = [
+    resnet,
+    encoder,
+    causal,
+    frozen,
+    mixed,
+    autocast,
+    accumulation,
+    several,
+    residual,
+    searched,
+    lbfgs,
+]
 
 
 @pytest.mark.parametrize("make", OTHERS)
@@ -255,12 +327,20 @@ def test_so_do_trainings_of_which_all_is_measured(make: Callable[[], Made]) -> N
     assert differ == []
     # Trial steps are not taken in mixed precision, and it is said so.
     assert set(w.chart.off) == ({"trial"} if make is mixed else set())
-    if make is not lbfgs:
+    assert "gradient_norm" in w.chart.readings
+    if make not in (lbfgs, searched):
         assert {"sharpness", "preconditioned_sharpness"} & set(w.chart.readings)
-    if make is not several:
+    if make not in (several, searched):
         assert {"signal", "noise_trace", "kernel_turned"} - {
-            "kernel_turned" if make is causal else ""
+            "kernel_turned" if make in (causal, pretrained, residual) else ""
         } <= set(w.chart.readings)
+
+
+@pytest.mark.parametrize("make", [several, searched])
+def test_of_a_closure_the_layers_are_read_at_its_largest_batch(make: Callable[[], Made]) -> None:
+    _, w = with_and_without(make, 6, every=5)
+    assert {"signal_spread", "saturated_values", "gradient_norm"} <= set(w.chart.readings)
+    assert w.chart.facts["data"]["samples"] == 16
 
 
 @pytest.mark.slow

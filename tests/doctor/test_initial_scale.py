@@ -9,12 +9,16 @@ from doctor.patients import (
     cross_entropy,
     drawn,
     first,
+    loud,
     mlp,
     of_tokens,
     sgd,
     tokens,
     told,
 )
+from doctor.test_symmetric_neurons import Fused
+
+import chymist
 
 
 def test_weights_of_a_thousandth_are_far_too_small() -> None:
@@ -50,3 +54,17 @@ def test_a_layer_frozen_on_purpose_is_not_judged() -> None:
     model = mlp([20, 64, 64, 5])
     torch.nn.init.normal_(model[0].weight, std=30.0).requires_grad_(False)
     assert told("large-init", model, cross_entropy, classes(), adam(model)) == []
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "attention"])
+def test_fused_layers_count(kind: str) -> None:
+    model = Fused(kind)
+    batch = torch.randn(32, 6, 4), torch.randint(0, 5, (32,))
+    assert loud(chymist.preflight(model, cross_entropy, batch, adam(model))) == []
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.mul_(30.0 if "inner.weight" in name or "in_proj_weight" in name else 1.0)
+        if kind == "attention":
+            model.inner.out_proj.weight.mul_(30.0)
+    told_of = told("large-init", model, cross_entropy, batch, adam(model))
+    assert len(told_of) == 1 and told_of[0].layer.startswith("inner.")

@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+from doctor.test_harmless import plain
+from doctor.watched_loops import with_and_without
 from torch import nn
 
 import chymist
 from chymist.cli import execute
+from chymist.doctor import diary
+from chymist.doctor.chart import Chart
+from chymist.doctor.checkup import Checkup
+from chymist.doctor.schedule import Schedule
 from chymist.errors import UsageError
 from chymist.lab import Lab
 
@@ -57,3 +63,50 @@ def test_a_lab_that_refuses_ends_no_training(lab):
     with pytest.warns(UserWarning, match="the checkup was not kept: cannot write"):
         w = train(name="line")
     assert w.run is None and w.steps == 4
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr(diary, "APART", 0.0)
+    monkeypatch.setattr(diary, "SHARE", 1e9)
+
+
+def test_a_training_is_kept_as_it_goes(lab, often):
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    x, loss = torch.eye(2), nn.MSELoss()
+    with chymist.watch(model, loss, optimizer, name="line") as w:
+        for step in range(1, 4):
+            loss(model(x), x.sum(1, keepdim=True)).backward()
+            optimizer.step()
+            now = Lab().watched("line")
+            assert not now.finished and now.manifest["training"]["steps"] == step
+            assert w.schedule.spent > 0
+    assert w.run.id == now.id and w.run.finished
+
+
+def test_keeping_changes_no_bit_of_a_training(lab, often):
+    differ, w = with_and_without(plain, 10, name="line")
+    assert differ == [] and w.run.finished
+
+
+def test_records_are_as_far_apart_as_the_budget_wants(lab, monkeypatch):
+    clock = iter(range(1000))
+    plan = Schedule({}, 0.1, clock=lambda: next(clock))
+    plan.begin()
+    made = diary.Diary(lab, "line", plan)
+    written = []
+    monkeypatch.setattr(made._keeping, "write", lambda *_, **__: written.append(1))
+    known = Checkup.of(Chart({"watch": {"elapsed": 1.0}}))
+    for _ in range(100):
+        made.write(lambda: known)
+    # Writing takes one second by this clock: 50 of them are to lie between, a look takes one each.
+    assert len(written) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_lab_that_refuses_while_it_trains_is_told_of_once(lab, often):
+    lab.write_text("no folder")
+    with pytest.warns(UserWarning, match="the checkup was not kept") as told:
+        w = train(name="line", steps=6)
+    assert len(told) == 1 and w.steps == 6 and w.run is None and "watch" not in w.chart.off

@@ -54,3 +54,24 @@ def test_the_noise_is_that_of_the_batch_whatever_became_of_the_gradient(form: st
     assert trace == pytest.approx(float(expected.trace), rel=near)
     whole = float(expected.squared_gradient) + float(expected.trace) / 64
     assert squared + trace / 64 == pytest.approx(whole, rel=1e-3)
+
+
+def test_of_a_recurrent_kernel_the_noise_is_that_of_quarters() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.as_tensor(self.head(self.inner(x)[0][:, -1]))
+
+    model, x, y = Last(), torch.randn(64, 5, 3), torch.randint(0, 3, (64,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    loss = nn.CrossEntropyLoss()
+    with chymist.watch(model, loss, optimizer, every=1, quantities=[NOISE]) as w:
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss(model(x), y).backward()
+            optimizer.step()
+    assert w.chart.off == {}
+    assert w.chart.readings["noise_trace"][-1].value > 0

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import chymist
+from chymist.doctor import facts
 from chymist.doctor.patient import patient
 from chymist.errors import UsageError
 
@@ -253,14 +254,15 @@ def test_a_generator_of_the_model_is_not_advanced() -> None:
 
 
 class Restless(nn.Module):
-    """Draws in evaluation too."""
+    """Is another function at every call."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = nn.Linear(20, 5)
+        self.inner, self.calls = nn.Linear(20, 5), 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.as_tensor(self.inner(x + torch.randn_like(x)))
+        self.calls += 1
+        return torch.as_tensor(self.inner(x + self.calls))
 
 
 def test_a_moving_target_switches_off_what_it_moves_with_a_line_each() -> None:
@@ -317,3 +319,50 @@ def test_nothing_of_the_users_is_changed() -> None:
 def test_other_forms_are_refused_in_a_line(loss: Any, batch: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         patient(mlp([20, 5]), loss, batch)
+
+
+def test_classes_are_as_many_as_outputs_whichever_a_batch_has() -> None:
+    model = nn.Linear(4, 10)
+    y = torch.tensor([0, 1, 2])
+    one = patient(model, nn.functional.cross_entropy, (torch.randn(3, 4), y))
+    assert facts.data(one)["classes"] == 10
+    tokens = nn.Embedding(7, 7)
+    ids = torch.zeros(2, 5, dtype=torch.int64)
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(out.flatten(0, 1), y)
+
+    assert facts.data(patient(tokens, loss, (ids, ids.flatten())))["classes"] == 7
+    counts = patient(nn.Linear(4, 1), lambda out, y: (out[:, 0] - y).square().mean(),
+                     (torch.randn(3, 4), y))  # fmt: skip
+    assert "classes" not in facts.data(counts)
+
+
+def test_what_a_model_draws_is_the_same_at_every_call() -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.as_tensor(self.inner(x + torch.randn_like(x)))
+
+    model = Noisy()
+    before = torch.get_rng_state()
+    x, y = torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 3
+    found = chymist.preflight(model, nn.functional.cross_entropy, (x, y))
+    assert found.chart.off == {} and "sharpness" in found.chart.readings
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.equal(model(x), model(x))
+
+
+def test_transposed_convolutions_have_directions() -> None:
+    model = nn.Sequential(nn.ConvTranspose1d(8, 16, 9), nn.Flatten(), nn.Linear(16 * 9, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    loss = nn.MSELoss()
+    with chymist.watch(model, loss, optimizer, every=1) as w:
+        for _ in range(2):
+            loss(model(torch.randn(8, 8, 1)), torch.zeros(8, 2)).backward()
+            optimizer.step()
+    assert "directions" not in w.chart.off
+    assert w.chart.last("directions").values["0"] > 1  # type: ignore[union-attr]

@@ -54,9 +54,15 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("beyond-edge", None, chart({"sharpness": [5.0] * 4, **SHARP, "loss": falling()})),
     ("slow-descent", "warning", chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(),
                                      "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
+    ("slow-descent", "warning", chart({"sharpness": [0.0] * 4, **SHARP, "loss": level(),
+                                     "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
     ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": level(), **MOVES})),
     ("slow-descent", None, chart({"sharpness": [0.1] * 4, **SHARP, "loss": falling(),
                                 "update_ratio": [1e-6] * 5, "lr": [0.1] * 5})),
+    ("slow-descent", "warning", chart({"loss": falling(20) + [0.7] * 40, "lr": [0.1, 0.1, 0, 0, 0],
+                                     "update_ratio": [1e-2, 1e-2, 0, 0, 0]})),
+    ("slow-descent", None, chart({"loss": falling(20) + [0.7] * 40, "lr": [0.1, 0.1, 0.05, 0.01, 0],
+                                "update_ratio": [1e-2, 1e-2, 5e-3, 1e-3, 0]})),
     ("large-updates", "warning", chart({"update_ratio": [{"0.weight": 0.4}] * 5, "loss": level()},
                                        **LAYERS)),
     ("large-updates", "note", chart({"update_ratio": [{"0.weight": 0.4}] * 5, "loss": falling()},
@@ -134,3 +140,13 @@ def test_findings_can_be_made_again_from_a_chart_that_was_kept() -> None:
     for _, _, made in CASES:
         kept = Chart.from_json(made.as_json())
         assert diagnose(kept) == diagnose(made)
+
+
+def test_clipping_that_stops_a_training_accounts_for_steps_that_seem_too_long() -> None:
+    made = chart({
+        "gradient_norm": [1e-4] * 5, "update_ratio": [1e-6] * 5, "lr": [0.1] * 5, "loss": level(),
+        "sharpness": [90.0] * 4, **SHARP,
+    })  # fmt: skip
+    found = {f.rule: (f.severity, f.because) for f in diagnose(made)}
+    assert found["clipped"] == ("warning", "")
+    assert found["step-size"] == ("note", "clipped") and found["beyond-edge"][0] == "note"

@@ -79,3 +79,36 @@ def test_steps_that_overshoot_and_leave_most_of_the_loss() -> None:
     assert tried(0.01, rise=1.2, end=0.9, far=0.9) == []  # The rest is out of reach.
     (formula,) = tried(0.01, rise=1.2, end=0.9)
     assert formula.startswith("1.05 times the least loss")
+
+
+def watched(end: float, *, trial: bool) -> list[str]:
+    """Judge a watched training whose loss went from 1 to `end`, ten times beyond at its start."""
+    chart = Chart({"optimizer": {"rule": "SGD", "lr": 0.1}, "watch": {"steps": 100}})
+    for name, value in {"sharpness": 200.0, "sharpness_threshold": 20.0}.items():
+        chart.add(name, Reading(0, {"": value}))
+    if trial:
+        for name, value in {"start": 1.0, "peak": 1.2, "end": 0.9, "rise": 1.2}.items():
+            chart.add(f"trial_{name}", Reading(0, {"": value}))
+    for step in range(100):
+        chart.add("loss", Reading(step, {"": 1.0 if step < 20 else end + 0.001 * (step % 3)}))
+    return [f.severity for f in STEP_SIZE.judge(chart)]
+
+
+def test_a_training_that_has_learnt_was_its_own_trial() -> None:
+    assert watched(0.9, trial=False) == ["critical"]
+    assert watched(0.1, trial=False) == ["note"]
+    assert watched(0.9, trial=True) == ["warning"]
+    assert watched(0.1, trial=True) == ["note"]
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_a_trial_does_not_clip_as_the_loop_does(clipped: bool) -> None:
+    chart = Chart({"optimizer": {"rule": "Adam", "lr": 0.1}, "watch": {"steps": 100}})
+    for name, value in {"start": 1.0, "peak": 9.0, "end": 3.0, "rise": 9.0}.items():
+        chart.add(f"trial_{name}", Reading(0, {"": value}))
+    for step in range(100):
+        chart.add("loss", Reading(step, {"": 1.0 if step < 20 else 0.1 + 0.001 * (step % 3)}))
+    for step in (1, 4, 16, 64):
+        norm = 1.0 if clipped and step < 64 else 1 / step
+        chart.add("gradient_norm", Reading(step, {"": norm}))
+    assert [f.severity for f in STEP_SIZE.judge(chart)] == ["note" if clipped else "critical"]

@@ -1,8 +1,11 @@
 """Watched trainings in a lab: sealed, listed, verified, shown, and no other verb's business."""
 
+import contextlib
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,7 +15,7 @@ import pytest
 from run_folders import manifest_of, reseal
 
 import chymist
-from chymist import files
+from chymist import files, report
 from chymist.api import write_report
 from chymist.cli import execute
 from chymist.doctor.chart import Chart, Reading
@@ -20,7 +23,7 @@ from chymist.doctor.checkup import Checkup
 from chymist.doctor.finding import Finding
 from chymist.errors import CannotWrite, DamagedRun, NewerRun, UnknownRun, UsageError
 from chymist.lab import Lab
-from chymist.lab.watched import cleaned, fitting, seal
+from chymist.lab.watched import Keeping, cleaned, fitting, seal
 
 
 def finding(severity="critical", **changes):
@@ -290,3 +293,64 @@ def test_what_could_command_a_terminal_is_not_written(lab):
     made = seal(None, Checkup((), chart).as_json(), name="odd")
     assert Lab().watched().checkup["chart"]["off"] == {"x": "OSError: ?[2J"}
     assert made.manifest["verdict"] == "healthy"
+
+
+def test_a_training_that_goes_on_is_shown_as_far_as_it_is_known(lab, capsys):
+    one = Keeping(None, "mlp")
+    one.write(checkup().as_json(), seconds=1.0, training={"steps": 7})
+    found = Lab().watched("mlp")
+    assert not found.finished and found.manifest["training"] == {"steps": 7}
+    assert execute(["runs"]) == 0
+    assert "healthy" in (line := capsys.readouterr().out) and "(unfinished)" in line
+    assert execute(["findings", "mlp"]) == 0
+    assert capsys.readouterr().err.startswith("unfinished: kept ")
+    assert "unfinished: the training goes on" in report.checkup.page(found.checkup, found.manifest)
+    assert execute(["lab", "verify"]) == 0
+    made = one.seal(checkup(finding()).as_json(), page=report.checkup.page)
+    assert made.id == found.id and made.finished and made.manifest["verdict"] == "critical"
+    assert "before" not in made.manifest and made.report.is_file()
+    assert [row.preset for row in Lab().listing()] == [""]
+
+
+@pytest.mark.parametrize("count", range(1, 14))
+def test_whatever_fails_when_the_last_record_can_be_read(lab, monkeypatch, count):
+    one = Keeping(None, "mlp")
+    one.write(checkup().as_json())
+    records = [checkup(finding(value=float(n))).as_json() for n in range(3)]
+    monkeypatch.setattr(files, "_passed", files.Counter())
+    monkeypatch.setenv(files.FAULT, f"any:{count}:EIO")
+    kept = [checkup().as_json()]
+    for record in records:
+        with contextlib.suppress(CannotWrite):
+            one.write(record)
+            kept.append(record)
+        found = Lab().watched("mlp").checkup
+        # The record before, or the one that was being written.
+        assert found in (kept[-1], record)
+        assert execute(["lab", "verify"]) == 0
+    assert len(kept) == 3
+
+
+def test_an_unfinished_training_that_was_altered_is_damaged(lab):
+    one = Keeping(None, "mlp")
+    one.write(checkup().as_json())
+    one.write(checkup(finding()).as_json())
+    (one.folder / "checkup.json").write_text("{}")
+    with pytest.raises(DamagedRun, match=r"checkup\.json was altered"):
+        Lab().watched("mlp")
+
+
+def test_a_killed_program_leaves_what_was_known(lab):
+    program = (
+        "import os, signal\n"
+        "from chymist.doctor.checkup import Checkup\n"
+        "from chymist.doctor.chart import Chart\n"
+        "from chymist.lab.watched import Keeping\n"
+        "one = Keeping(None, 'mlp')\n"
+        "for steps in range(1, 9):\n"
+        "    one.write(Checkup.of(Chart()).as_json(), training={'steps': steps})\n"
+    )
+    environment = {**os.environ, files.FAULT: "rename:8:kill"}
+    made = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert made.returncode == -signal.SIGKILL
+    assert Lab().watched("mlp").manifest["training"]["steps"] in (3, 4)

@@ -60,6 +60,11 @@ def print_watched(found: Watched, **options: Any) -> int:
     """Print the findings of a watched training; options and return as for `print_checkup`."""
     from chymist.doctor.checkup import Checkup
 
+    if not found.finished:
+        err().print(
+            f"unfinished: kept {found.manifest['finished']}; the training goes on, or was cut off",
+            soft_wrap=True,
+        )
     return print_checkup(Checkup.from_json(found.checkup), run=found.manifest, **options)
 
 

@@ -126,7 +126,7 @@ def _state(home: Lab, row: Listed) -> Text:
 
 
 def _preset(row: Listed) -> str:
-    return "(watched)" if row.kind == "watched" else row.preset
+    return f"({row.preset or 'watched'})" if row.kind == "watched" else row.preset
 
 
 def _say_none(home: Lab, study: str | None, chosen: bool) -> None:

@@ -64,7 +64,12 @@ class Birth:
         if call is None or (self.probe is not None and self.probe.target is not None):
             return
         args, words, target = tree_map(
-            lambda t: t.detach().clone() if isinstance(t, Tensor) else t,
+            # By a leaf the loss may differentiate, which it can by no copy.
+            lambda t: t.detach().clone() if isinstance(t, Tensor) and not _leaf(t) else t,
             (call.args, call.words, call.target),
         )
         self.probe = Call(args, words, target, None, call.own, call.instead, call.shape)
+
+
+def _leaf(tensor: Tensor) -> bool:
+    return tensor.requires_grad and tensor.is_leaf

@@ -15,9 +15,10 @@ def diagnose(chart: Chart, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]
     """Return the findings of all rules, worst first; what another finding accounts for is a note.
 
     A rule judges by itself. Of a rule that found something above a note, the rules that it
-    `explains` are lowered to notes which say so, and symptoms.
+    `explains` are lowered to notes which say so, and symptoms. One that raises is noted in the
+    chart's `off`, and finds nothing.
     """
-    made = [(rule, finding) for rule in rules for finding in rule.judge(chart)]
+    made = [(rule, finding) for rule in rules for finding in _judged(rule, chart)]
     found = list({rule.name: rule for rule, f in made if f.severity != "note"}.values())
     causes: dict[str, str] = {}
     for place, rule in enumerate(found):
@@ -31,6 +32,14 @@ def diagnose(chart: Chart, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]
         causes = {r.name: standing[0] for r in rules if r.symptom} | causes
     told = [_lowered(f, causes.get(rule.name, "")) for rule, f in made]
     return tuple(sorted(told, key=lambda f: -SEVERITIES.index(f.severity)))
+
+
+def _judged(rule: Rule, chart: Chart) -> list[Finding]:
+    try:
+        return list(rule.judge(chart))
+    except Exception as error:  # Whatever a chart holds, the training that asks goes on.
+        chart.off[rule.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return []
 
 
 def _lowered(finding: Finding, cause: str) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from chymist.doctor import facts
 from chymist.doctor.birth import Birth
 from chymist.doctor.chart import Chart
 from chymist.doctor.checkup import Checkup
+from chymist.doctor.diary import Diary
 from chymist.doctor.examination import examine, reason, undisturbed
 from chymist.doctor.finding import Finding
 from chymist.doctor.loop import Loop
@@ -70,7 +70,6 @@ class Watch:
     ) -> None:
         self.chart = Chart()
         self.run: Kept | None = None
-        self._keep = keep
         self.steps = 0
         self.closing = 0.0
         self._model, self._loss, self._optimizer, self._every = model, loss, optimizer, every
@@ -80,6 +79,7 @@ class Watch:
         prices = {t: q.price for t, (q, _) in self._tasks.items()}
         once = frozenset(t for t, (_, when) in self._tasks.items() if when == "before")
         self.schedule = Schedule(prices, budget, once=once)
+        self._diary = None if keep is None else Diary(*keep, self.schedule)
         self._loop = Loop(model, loss, self._takes)
         self._watched = Watched(self._source, loss, self._takes, optimizer, self._loop)
         self._losses = Losses(self.chart)
@@ -108,8 +108,7 @@ class Watch:
             self._watched.memory["birth"] = self._watched.birth
             if self._watched.birth is not None:
                 self._watched.birth.patient = self._watched.born
-            if self._takes:
-                self._loop.open()
+            self._loop.open()
             self._hooks = [
                 self._optimizer.register_step_pre_hook(self._before),
                 self._optimizer.register_step_post_hook(self._after),
@@ -128,16 +127,8 @@ class Watch:
         self.closing = time.perf_counter() - start
         self._tell()
         self._watched.memory, self._watched.birth = {}, None
-        self._keep_checkup()
-
-    def _keep_checkup(self) -> None:
-        """Keep the checkup in the lab that was named; a lab that refuses ends no training."""
-        if self._keep is None:
-            return
-        try:
-            self.run = self.checkup.keep(*self._keep)
-        except Exception as error:
-            warnings.warn(f"the checkup was not kept: {reason(error)}", stacklevel=3)
+        if self._diary is not None:
+            self.run = self._diary.close(lambda: self.checkup)
 
     @property
     def checkup(self) -> Checkup:
@@ -210,6 +201,8 @@ class Watch:
         self.steps += 1
         self._calls = self._loop.calls
         self._due = self._plan()
+        if self._diary is not None:
+            self._diary.write(lambda: self.checkup)
         self.schedule.spent += self._loop.spent
         self._loop.spent = 0.0
         self._loop.looking = bool(self._due) or self._losses.wanted(
@@ -234,7 +227,8 @@ class Watch:
             if any(self._tasks[t][0].needs != "parameters" for t in tasks):
                 held.enter_context(undisturbed())
             now: Patient | None = None
-            for task in tasks:
+            # Of a closure the user's own model is measured, whose gradients are put aside for it.
+            for task in sorted(tasks, key=lambda t: self._tasks[t][0].needs != "parameters"):
                 quantity, when = self._tasks[task]
                 if self._diverged and when != "before":
                     continue
@@ -244,6 +238,8 @@ class Watch:
                         one = once.enter_context(self._watched.born())
                     elif quantity.needs == "parameters":
                         one = self._watched.alone(self.steps)
+                    elif quantity.needs == "inputs" and not self._takes:
+                        one = once.enter_context(self._watched.passing(self.steps))
                     else:
                         now = now or held.enter_context(self._watched.now(self.steps))
                         one = now
@@ -282,6 +278,9 @@ class Watch:
         self._gathered = self._met
         with undisturbed(), self._watched.now(self.steps) as one:
             found = facts.gather(one)
+        if not self._takes:
+            with undisturbed(), self._watched.passing(self.steps) as other:
+                found["data"] = facts.data(other or one)
         found.pop("optimizer", None)  # That of the first step is known: a schedule may end at 0.
         self.chart.facts |= found
         self.chart.facts["loss"] = getattr(self._loss, "__name__", type(self._loss).__name__)
@@ -383,9 +382,10 @@ def watch(
     examination takes at most two seconds more (a measurement that has begun is not cut short). With
     `every`, all `quantities` are measured every so many steps instead, whatever it costs.
 
-    With a `name` or a `lab` the checkup is kept when the training ends, however it ends: as the run
-    `w.run` in that lab (else $CHYMIST_LAB, else ./chymist-lab), for `chymist findings NAME`. If the
-    lab refuses, a warning says so.
+    With a `name` or a `lab` the checkup is kept as the training goes, a few seconds apart and
+    within the budget, and when it ends: as the run `w.run` in that lab (else $CHYMIST_LAB, else
+    ./chymist-lab), for `chymist findings NAME`. What is killed is there, unfinished, as it was last
+    kept. If the lab refuses, one warning says so.
 
     Nothing of the user's is changed: parameters, buffers, gradients, the optimizer's state,
     modes and generators are those of the same training without. What the doctor cannot measure is

@@ -21,7 +21,8 @@ def gather(patient: Patient) -> dict[str, Any]:
 
     `optimizer`: rule, lr (largest of the groups), momentum, betas, eps, weight_decay. `data`:
     samples, shapes, and classes if targets are indices. `layers`: of each module with a weight of
-    its own, its type and the weight's shape. `parameters`: how many, and how many are trained.
+    its own, its type and the weight's shape; of fused ones, of each weight by its name.
+    `parameters`: how many, and how many are trained.
     `normed`: whether a module normalises. `batch_norm`: names of batch norms that take their
     statistics from the batch; `batch_norm_blind`: of those that go by running statistics of which
     no batch was ever a part. `frozen`: parameters that need no gradient; `left_out`: trained ones
@@ -55,7 +56,8 @@ def gather(patient: Patient) -> dict[str, Any]:
 def data(patient: Patient) -> dict[str, Any]:
     """Return how many samples there are, the shapes of inputs and targets, and of how many classes.
 
-    `classes` is there if the targets are indices: one more than the largest.
+    `classes` is there if targets are indices and the model has an output for each: how many it has.
+    Where its outputs cannot be told it is one more than the largest target of the batch.
     """
     first, y = next(iter(tensors(patient.x)), None), patient.given
     found: dict[str, Any] = {"samples": len(first) if first is not None and first.ndim else 0}
@@ -64,8 +66,23 @@ def data(patient: Patient) -> dict[str, Any]:
     if isinstance(y, Tensor):
         found |= {"target": list(y.shape), "target_dtype": str(y.dtype).split(".")[-1]}
         if not y.is_floating_point() and not y.is_complex() and y.dtype != torch.bool:
-            found["classes"] = int(y.max()) + 1 if y.numel() else 0
+            several = _classes(patient, y)
+            found |= {"classes": several} if several > 1 else {}
     return found
+
+
+def _classes(patient: Patient, y: Tensor) -> int:
+    """Return of how many classes a batch's indices are; 1 where there is one output for each."""
+    least = int(y.max()) + 1 if y.numel() else 0
+    try:
+        out = patient.slopes().output
+    except Exception:  # Whatever it is, the optimizer's numbers and the layers are known.
+        return least
+    if not isinstance(out, Tensor) or out.ndim < 1 or not y.numel() or out.numel() % y.numel():
+        return least
+    width = out.numel() // y.numel()
+    told = width == 1 or (width >= least and width in (out.shape[1], out.shape[-1]))
+    return width if told else least
 
 
 def optimizer(made: torch.optim.Optimizer) -> dict[str, Any]:
@@ -92,7 +109,23 @@ def _layers(model: nn.Module) -> dict[str, Any]:
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and not isinstance(weight, nn.UninitializedParameter):
             found[name] = {"type": type(module).__name__, "shape": list(weight.shape)}
+        held = {n: module.get_parameter(n).shape for n in fused(module)}
+        at = f"{name}." if name else ""
+        found |= {
+            f"{at}{n}": {"type": type(module).__name__, "shape": list(s)} for n, s in held.items()
+        }
     return found
+
+
+def fused(module: nn.Module) -> list[str]:
+    """Return the weight matrices that a recurrent layer or attention keeps under other names.
+
+    >>> fused(nn.GRU(2, 3))
+    ['weight_ih_l0', 'weight_hh_l0']
+    """
+    kinds = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+    own = module._parameters.items() if isinstance(module, kinds) else ()
+    return [n for n, p in own if p is not None and "weight" in n and p.ndim > 1]
 
 
 def _normalises(module: nn.Module) -> bool:

@@ -31,6 +31,15 @@ def weighted(chart: Chart, name: str) -> dict[str, float]:
     return {n: v for n, v in found.values.items() if n in gains.values}
 
 
+def weight_of(layer: str) -> str:
+    """Return the name of a layer's weight; that of a fused layer is the layer's own.
+
+    >>> weight_of("0"), weight_of("gru.weight_hh_l0")
+    ('0.weight', 'gru.weight_hh_l0')
+    """
+    return layer if "weight" in layer.rpartition(".")[2] else f"{layer}.weight"
+
+
 def gains(chart: Chart, least: int = 1) -> dict[str, float]:
     """Return the gains of layers of at least so many inputs, those with weights of zero aside."""
     found = at_start(chart, "weight_gain")

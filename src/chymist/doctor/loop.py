@@ -50,7 +50,8 @@ class Call:
 class Loop:
     """Listens to a model and its loss.
 
-    `last` is the last training call (evaluation is not seen), `seen` that whose loss was seen.
+    `last` is the last training call (evaluation is not seen), `seen` that whose loss was seen. Of a
+    loss that is a closure there is neither, but `inputs`, of its calls the one of most samples.
     `looking` asks for the target and the loss's value of the next calls. While `deaf` nothing is
     noted: the doctor itself is calling. `spent` are the seconds that listening took.
     """
@@ -60,8 +61,10 @@ class Loop:
         self.last: Call | None = None
         self.seen: Call | None = None
         self.calls = 0
+        self.inputs: Call | None = None
         self.looking = True
         self.deaf = False
+        self._differentiates = False
         self._hooks: list[Any] = []
         self._code, self._skip = code_of(loss)
         self._usual = {f.__code__: f for f in USUAL}
@@ -109,8 +112,11 @@ class Loop:
             return
         start = time.perf_counter()
         self.quiet()
-        self.last = Call(args, words)
-        self.calls += 1
+        if self.takes:
+            self.last = Call(args, words)
+            self.calls += 1
+        elif self.looking and (self.inputs is None or _rows(self.inputs) <= _rows_of(args, words)):
+            self.inputs = Call(args, words)
         self.spent += time.perf_counter() - start
 
     def _left(self, _: nn.Module, __: Any, output: Any) -> None:
@@ -118,16 +124,24 @@ class Loop:
             return
         if not torch.is_grad_enabled() or self._told:
             return
-        if self.takes == 1 and self.loss is not None:
+        if self.takes == 1 and self.loss is not None and not self._differentiates:
             start = time.perf_counter()
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                value = self.loss(output)
-            self.last.value = value.detach() if isinstance(value, Tensor) else None
-            self.last.own, self.seen = True, self.last
+            self._evaluate(self.last, output)
             self.spent += time.perf_counter() - start
         elif sys.getprofile() is None:
             self._frame, self._heard = None, 0
             sys.setprofile(self._listen)
+
+    def _evaluate(self, last: Call, output: Any) -> None:
+        """Note a loss of the output alone; one that cannot be had without gradients is heard."""
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                value = self.loss(output)  # type: ignore[misc]
+        except Exception:
+            self._differentiates = True
+            return
+        last.value = value.detach() if isinstance(value, Tensor) else None
+        last.own, self.seen = True, last
 
     def _judged(self, _: nn.Module, args: tuple[Any, ...], words: dict[str, Any], out: Any) -> None:
         if torch.compiler.is_compiling() or self.deaf or not torch.is_grad_enabled():
@@ -150,7 +164,8 @@ class Loop:
             if code is self._code:
                 self._frame = frame
                 shown = _argument(frame, self._skip)
-                last.target, last.own = _argument(frame, 1 + self._skip), True
+                last.own = True
+                last.target = _argument(frame, 1 + self._skip) if self.takes > 1 else None
                 last.shape = shown.shape if isinstance(shown, Tensor) else None
             elif code in self._usual and not last.own:
                 self._frame = frame
@@ -160,6 +175,16 @@ class Loop:
             self._frame, self.seen = None, last
             if last.own:
                 self.quiet()
+
+
+def _rows(call: Call) -> int:
+    return _rows_of(call.args, call.words)
+
+
+def _rows_of(args: tuple[Any, ...], words: dict[str, Any]) -> int:
+    """Return how many samples a call has: the rows of its first tensor."""
+    given = (t for t in (*args, *words.values()) if isinstance(t, Tensor) and t.ndim)
+    return next((len(t) for t in given), 0)
 
 
 def code_of(loss: Any) -> tuple[CodeType | None, int]:

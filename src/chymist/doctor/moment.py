@@ -35,7 +35,9 @@ def inputs_of(call: Call, dtype: torch.dtype | None) -> tuple[Any, Callable[...,
         i for i, t in enumerate(leaves)
         if isinstance(t, Tensor) and t.ndim and len(t) == len(first)
     ]  # fmt: skip
-    x = tuple(_cast(leaves[i].detach(), dtype) for i in places)
+    # A loss may differentiate by the very tensor that the model is given.
+    x = tuple(_cast(t if t.requires_grad and t.is_leaf else t.detach(), dtype)
+              for t in (leaves[i] for i in places))  # fmt: skip
     # Tensors that are inputs are put back in their places by the call.
     rest = [None if i in places else v for i, v in enumerate(leaves)]
 

@@ -147,7 +147,7 @@ def with_own_slopes(model: nn.Module) -> nn.Module:
 
     A physics-informed net calls `torch.autograd.grad` in its forward pass, which fails under
     `torch.no_grad`, as forward instruments run. It is then called with gradients, and its output
-    is detached. The copy's type keeps its name.
+    is detached. The copy's type keeps its name. On the processor it draws the same at every call.
 
     >>> class Slope(nn.Module):
     ...     def forward(self, x):
@@ -162,20 +162,27 @@ def with_own_slopes(model: nn.Module) -> nn.Module:
         return model
 
     differentiates: list[bool] = []
+    drawn = torch.get_rng_state()
+
+    def evaluated(self: nn.Module, args: Any, words: Any) -> Any:
+        # What a model draws, such as noise or an augmentation, is the same at every call.
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(drawn)
+            return own.forward(self, *args, **words)
 
     def forward(self: nn.Module, *args: Any, **words: Any) -> Any:
         if torch.is_grad_enabled():
-            return own.forward(self, *args, **words)
+            return evaluated(self, args, words)
         if not differentiates:
             try:
-                return own.forward(self, *args, **words)
+                return evaluated(self, args, words)
             except RuntimeError as error:
                 if "does not require grad" not in str(error):
                     raise
                 # Remembered, since who listens to layers would hear each of them twice.
                 differentiates.append(True)
         with torch.enable_grad():
-            out = own.forward(self, *args, **words)
+            out = evaluated(self, args, words)
         return tree.tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, out)
 
     model.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})

@@ -60,6 +60,23 @@ class Watched:
                 yield self._standing(call, step)
 
     @contextmanager
+    def passing(self, step: int) -> Iterator[Patient | None]:
+        """The training as it stands for what needs the model and its inputs alone.
+
+        Of a closure those of its largest call; None if it was not heard to call the model.
+        """
+        if self.takes:
+            with self.now(step) as one:
+                yield one
+        elif self.loop.inputs is None:
+            yield None
+        else:
+            with self._unheard():
+                yield of_loop(
+                    self.model, None, 0, self.loop.inputs, self.optimizer, step, self.memory
+                )
+
+    @contextmanager
     def born(self) -> Iterator[Patient | None]:
         """The training as it was at its start; None if that was not kept, or is not known yet."""
         kept = self.birth

@@ -117,14 +117,16 @@ class Sampler:
 
     def __call__(self, data: Data) -> PerSample:
         """Take the gradients of single samples of a batch (x, y) at the model's parameters."""
-        x, y = tree_map(self._cast, tuple(data))
+        x, y = data if self.dtype is None else tree_map(self._cast, tuple(data))
         x = tuple(x) if isinstance(x, list) else x
         states = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
         stacked = {n: self._cast(states[n].detach())[None] for n in self.names}
         rest = {n: self._cast(t.detach()) for n, t in states.items() if n not in stacked}
 
         def forward(parameters: Mapping[str, Tensor], inputs: Any) -> Tensor:
-            own = {n: p[0] for n, p in parameters.items()}
+            with torch._C.DisableTorchFunction():
+                # Who watches knows these views by what they are views of.
+                own = {n: p[0] for n, p in parameters.items()}
             out = called(self.model, {**{n: t.clone() for n, t in rest.items()}, **own}, inputs)
             return out[None] if isinstance(out, Tensor) else out
 
@@ -219,16 +221,17 @@ def _per_sample(
     slope, *slopes = torch.autograd.grad(total, wanted, materialize_grads=True)
     names = _structured(leaves, watched, uses)
     parts = {n: _part(n, uses, slopes, leaves[n]) for n in names}
-    alone = _Alone({n: p.detach() for n, p in parameters.items()}, forward, x, slope, along)
     if structured is not None:
         parts = {n: part for n, part in parts.items() if n in structured}
-    elif parts and not _agrees(parts, alone):
-        parts = {}
     rest = [n for n in parameters if n not in parts]
     every = list(parts.values())
-    if rest:
-        size = sum(parameters[n][0].numel() for n in rest)
-        every.append(Made(len(losses), samples, size, lambda a, b: alone.rows(rest, a, b)))
+    if rest or structured is None:
+        alone = _Alone({n: p.detach() for n, p in parameters.items()}, forward, x, slope, along)
+        if structured is None and parts and not _agrees(parts, alone):
+            parts, every, rest = {}, [], list(parameters)
+        if rest:
+            size = sum(parameters[n][0].numel() for n in rest)
+            every.append(Made(len(losses), samples, size, lambda a, b: alone.rows(rest, a, b)))
     return PerSample(
         tuple(every),
         _order(parameters, [*parts, *rest]),

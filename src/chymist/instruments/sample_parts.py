@@ -153,6 +153,14 @@ class Held(SamplePart):
         """Return some samples' gradients."""
         return self.held[:, first:last]
 
+    def squares(self) -> Float[Tensor, "lane sample"]:
+        """Return the squared norm of every sample's gradient."""
+        return self.held.square().sum(2)
+
+    def total(self) -> Float[Tensor, "lane entry"]:
+        """Return the sum of all gradients."""
+        return self.held.sum(1)
+
 
 @dataclass(frozen=True, eq=False)
 class Made(SamplePart):

@@ -15,8 +15,9 @@
     run.json          manifest: the plan's facts, what came of it, digests of the other files
     report.html       made from the above; may be made again
 
-A watched training (format 3) is sealed at once and has three of them: checkup.json (the doctor's
-chart and findings), run.json and report.html.
+A watched training (format 3) has three of them: checkup.json (the doctor's chart and findings),
+run.json and report.html. While it goes on, run.json says that it is unfinished, and there is no
+report yet.
 
 A folder with `plan.json` and without `run.json` is an unfinished run. In format 1 (version 0.1.0)
 there was no plan, and `chunks` held one file an experiment and arm.

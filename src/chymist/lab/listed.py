@@ -26,7 +26,8 @@ Stamp = tuple[str, str, int, int, int]
 class Listed:
     """A line of a listing; `verdict` is also unfinished, damaged or newer format; `note` why.
 
-    `kind` is "study", or "watched" of a training, whose name is then in place of a study's slug.
+    `kind` is "study", or "watched" of a training, whose name is then in place of a study's slug,
+    and "unfinished" in place of a preset until it has ended: `verdict` is what is known.
     """
 
     id: str
@@ -103,7 +104,7 @@ def read_line(folder: Path, file: str) -> tuple[Listed, str]:
             id=folder.name,
             study=_text(folder, manifest, "name") if training else _text(folder, study, "slug"),
             verdict=_text(folder, manifest, "verdict"),
-            preset="" if training else _text(folder, manifest, "preset"),
+            preset=_progress(manifest) if training else _text(folder, manifest, "preset"),
             started=_text(folder, manifest, "started"),
             seconds=_number(folder, manifest, "seconds"),
             kind="watched" if training else "study",
@@ -113,6 +114,10 @@ def read_line(folder: Path, file: str) -> tuple[Listed, str]:
     except DamagedRun as error:
         return Listed(folder.name, verdict=DAMAGED, kind=_kind(folder), note=str(error)), ""
     return line, json.dumps(manifest, ensure_ascii=False)
+
+
+def _progress(manifest: dict[str, Any]) -> str:
+    return UNFINISHED if manifest.get("status") == UNFINISHED else ""
 
 
 def _kind(folder: Path) -> str:

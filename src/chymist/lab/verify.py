@@ -9,7 +9,7 @@ from pathlib import Path
 from chymist.errors import DamagedRun, NewerRun
 from chymist.lab.layout import MANIFEST, PLAN, VERDICTS
 from chymist.lab.plan import read_plan
-from chymist.lab.seal import again, check_file, read_json, read_manifest
+from chymist.lab.seal import again, before, check_file, read_json, read_manifest
 
 REPORT = "report.html"
 DAMAGED, NEWER, UNSEALED, LEFT_OVER, UNLISTED = (
@@ -100,7 +100,7 @@ def _sealed(folder: Path) -> Examination:
     findings = []
     for name, expected in manifest["files"].items():
         try:
-            check_file(folder, name, expected, again(manifest))
+            check_file(folder, name, expected, again(manifest), before(manifest, name))
         except DamagedRun as error:
             findings.append(_finding(folder, name, error))
     known = {MANIFEST, REPORT, *manifest["files"]}
@@ -110,7 +110,8 @@ def _sealed(folder: Path) -> Examination:
         elif name not in known:
             says = f"run {folder.name}: {printable(name)} is no part of the run"
             findings.append(Finding(folder.name, name, UNLISTED, says))
-    return Examination(folder.name, "sealed", 1 + len(manifest["files"]), tuple(findings))
+    state = "unfinished" if manifest.get("status") == "unfinished" else "sealed"
+    return Examination(folder.name, state, 1 + len(manifest["files"]), tuple(findings))
 
 
 def _unfinished(folder: Path) -> Examination:

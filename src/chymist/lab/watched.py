@@ -5,6 +5,7 @@ The lab does not know what a finding means: it keeps the record that `Checkup.as
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -77,6 +78,11 @@ class Watched:
         return record
 
     @property
+    def finished(self) -> bool:
+        """Whether the training has ended; if not it goes on, or was cut off."""
+        return bool(self.manifest["status"] != "unfinished")
+
+    @property
     def report(self) -> Path:
         """Where the HTML report of this training is."""
         return self.folder / REPORT
@@ -128,49 +134,121 @@ def seal(
         DamagedRun: the record is none, and could not be read again.
         CannotWrite: the lab is a file, is read-only, or the disk refuses.
     """
-    check_name(name)
-    home = lab if isinstance(lab, Lab) else Lab(lab)
-    identity = new_id()
-    target = home.runs_folder / identity
-    aside = home.runs_folder / f".{identity}.tmp"
-    record, every = fitting(cleaned(json.loads(as_json(checkup))))
-    finished = datetime.now(UTC)
-    begun = started or datetime.fromtimestamp(finished.timestamp() - seconds, UTC)
-    manifest: dict[str, Any] = {
-        "format": WATCHED,
-        "kind": "watched",
-        "id": identity,
-        "name": name,
-        "status": "sealed",
-        "verdict": record["verdict"],
-        "started": begun.isoformat(timespec="seconds"),
-        "finished": finished.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "training": cleaned(json.loads(as_json(dict(training or {})))),
-        "every": every,
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
-    }
-    try:
-        check_checkup(target, record)
-        with refusals(home.folder):
-            reached("folder")
-            aside.mkdir(parents=True)
-        digest = write_text(aside / CHECKUP, as_json(record))
-        manifest["files"] = {CHECKUP: digest}
+    one = Keeping(lab, name, started, seconds)
+    return one.seal(checkup, seconds=seconds, training=training, page=page)
+
+
+class Keeping:
+    """A watched training's folder, from its first record to its seal.
+
+    While the training goes on the folder is that of a watched training whose manifest has the
+    status "unfinished". Whatever is killed when, it can be read: the manifest, which comes first,
+    names the digest of the new record and, as `before`, that of the one that stood there.
+    """
+
+    def __init__(
+        self,
+        lab: Lab | str | Path | None,
+        name: str,
+        started: datetime | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        check_name(name)
+        self.home = lab if isinstance(lab, Lab) else Lab(lab)
+        self.name, self.id = name, new_id()
+        self.started = started or datetime.fromtimestamp(
+            datetime.now(UTC).timestamp() - seconds, UTC
+        )
+        self._digest = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, once something was kept."""
+        return self.home.runs_folder / self.id
+
+    def write(self, checkup: Mapping[str, Any], **options: Any) -> None:
+        """Keep how it stands; options: seconds, training.
+
+        Raises:
+            DamagedRun: the record is none, and could not be read again.
+            CannotWrite: the lab is a file, is read-only, or the disk refuses.
+        """
+        record, manifest = self._made(checkup, "unfinished", **options)
+        if not self._digest:
+            self._begin(record, manifest, None)
+            return
+        self._replace(record, manifest)
+
+    def seal(
+        self, checkup: Mapping[str, Any], *, page: Page | None = None, **options: Any
+    ) -> Watched:
+        """Keep how it ended, with its report, and return it; options and errors as for `write`."""
+        record, manifest = self._made(checkup, "sealed", **options)
+        if not self._digest or not self.folder.is_dir():
+            self._begin(record, manifest, page)
+            return Watched.open(self.folder)
+        self._replace(record, {**manifest, "status": "unfinished"})
         if page is not None:
-            write_text(aside / REPORT, page(record, manifest))
-        with refusals(aside / MANIFEST):
+            write_text(self.folder / REPORT, page(record, manifest))
+        self._manifest(self.folder, manifest)
+        return Watched.open(self.folder)
+
+    def _made(
+        self,
+        checkup: Mapping[str, Any],
+        status: str,
+        *,
+        seconds: float = 0.0,
+        training: Mapping[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        record, every = fitting(cleaned(json.loads(as_json(checkup))))
+        check_checkup(self.folder, record)
+        digest = hashlib.sha256(as_json(record).encode()).hexdigest()
+        return record, {
+            "format": WATCHED,
+            "kind": "watched",
+            "id": self.id,
+            "name": self.name,
+            "status": status,
+            "verdict": record["verdict"],
+            "started": self.started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 1),
+            "training": cleaned(json.loads(as_json(dict(training or {})))),
+            "every": every,
+            "machine": provenance.machine(),
+            "versions": provenance.versions(),
+            "files": {CHECKUP: digest},
+        }
+
+    def _begin(self, record: dict[str, Any], manifest: dict[str, Any], page: Page | None) -> None:
+        """Let the folder appear whole: written under another name, then renamed."""
+        aside = self.home.runs_folder / f".{self.id}.tmp"
+        try:
+            with refusals(self.home.folder):
+                reached("folder")
+                aside.mkdir(parents=True)
+            write_text(aside / CHECKUP, as_json(record))
+            if page is not None:
+                write_text(aside / REPORT, page(record, manifest))
+            self._manifest(aside, manifest)
+            with refusals(self.folder):
+                reached("rename")
+                aside.rename(self.folder)
+                flush_folder(self.home.runs_folder)
+        except BaseException:
+            self.home.discard(aside)
+            raise
+        self._digest = manifest["files"][CHECKUP]
+
+    def _replace(self, record: dict[str, Any], manifest: dict[str, Any]) -> None:
+        self._manifest(self.folder, {**manifest, "before": self._digest})
+        self._digest = write_text(self.folder / CHECKUP, as_json(record))
+
+    def _manifest(self, folder: Path, manifest: dict[str, Any]) -> None:
+        with refusals(folder / MANIFEST):
             reached("seal")
-        seal_manifest(aside, as_json(manifest))
-        with refusals(target):
-            reached("rename")
-            aside.rename(target)
-            flush_folder(home.runs_folder)
-    except BaseException:
-        home.discard(aside)
-        raise
-    return Watched.open(target)
+        seal_manifest(folder, as_json(manifest))
 
 
 def fitting(record: dict[str, Any], largest: int = LARGEST_JSON) -> tuple[dict[str, Any], int]:

@@ -12,4 +12,4 @@ def measure(patient: Patient) -> Values:
     return measure_activity(patient)
 
 
-ACTIVITY_NOW = Quantity("activity-now", measure, price=1.5, moments=("during",))
+ACTIVITY_NOW = Quantity("activity-now", measure, price=1.5, moments=("during",), needs="inputs")

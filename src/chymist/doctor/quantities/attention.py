@@ -30,4 +30,4 @@ def measure(patient: Patient) -> Values:
     }
 
 
-ATTENTION = Quantity("attention", measure, price=1.5)
+ATTENTION = Quantity("attention", measure, price=1.5, needs="inputs")

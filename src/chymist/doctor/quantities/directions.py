@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
@@ -29,8 +29,10 @@ def measure(patient: Patient) -> Values:
         small = min(weight.shape[0], weight[0].numel()) if weight.ndim > 1 else 0
         if last != "weight" or not small >= LEAST or max(weight.shape) > LARGEST:
             continue
-        # transformers' own linear layer keeps its weight the other way round.
-        turned = type(patient.model.get_submodule(layer)).__name__ == "Conv1D"
+        # transformers' own linear layer keeps its weight the other way round, as do these.
+        module = patient.model.get_submodule(layer)
+        turned = type(module).__name__ == "Conv1D"
+        turned = turned or isinstance(module, nn.modules.conv._ConvTransposeNd)
         entered["directions"][layer] = _effective(own, layer, turned)
         if birth is not None:
             entered["directions_start"][layer] = _effective(birth.parameters, layer, turned)
@@ -39,7 +41,7 @@ def measure(patient: Patient) -> Values:
 
 def _effective(parameters: Mapping[str, Tensor], layer: str, turned: bool) -> float:
     own = {n: p.detach() for n, p in parameters.items() if n.rpartition(".")[0] == layer}
-    some = {n: (p.T if turned and p.ndim == 2 else p)[None] for n, p in own.items()}
+    some = {n: (p.transpose(0, 1) if turned and p.ndim > 1 else p)[None] for n, p in own.items()}
     return float(stacked_neurons(some, layer).effective[0])
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from chymist.doctor.patient import Patient
+from chymist.doctor.quantities.gradients import norms
 from chymist.doctor.quantities.updates import norms_of
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
@@ -32,14 +33,15 @@ def measure(patient: Patient) -> Values:
         return {}
     try:
         slopes = _samples(patient)
-    except CannotMeasure:
+        squares = float(slopes.squares().double().mean())
+    except (CannotMeasure, RuntimeError):  # Recurrent kernels have no rule for `torch.vmap`.
         trace, squared = _by_groups(patient, n)
         return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": squared}}
     # The jackknife's errors cost as much again; those of the average over steps are what counts.
     mean = _own_square(patient, slopes)
     if mean is None:
         mean = float(slopes.mean().double().square().sum())
-    trace = n / (n - 1) * (float(slopes.squares().double().mean()) - mean)
+    trace = n / (n - 1) * (squares - mean)
     return {"noise_trace": {"": trace}, "noise_squared_gradient": {"": mean - trace / n}}
 
 
@@ -51,20 +53,19 @@ def _own_square(patient: Patient, slopes: PerSample) -> float | None:
     """
     own: dict[str, Tensor] = patient.memory["parameters"]
     names: tuple[str, ...] = patient.memory["sampler"].names
-    grads = [own[n].grad for n in names]
-    biases = [
-        (part, own[n].grad) for part, n in zip(slopes.parts, slopes.structured, strict=False)
+    known = {n: g.detach() for n in names if (g := own[n].grad) is not None}
+    held = {
+        n: part.held for part, n in zip(slopes.parts, slopes.structured, strict=False)
         if isinstance(part, Held)
-    ]  # fmt: skip
-    known = [g.detach() for g in grads if g is not None]
-    if not biases or len(known) < len(grads):
+    }  # fmt: skip
+    if not held or len(known) < len(names):
         return None
-    for part, grad in biases:
-        mean = (part.total()[0] / slopes.samples).to(known[0].dtype)
-        off = (mean - grad.detach().flatten()).norm()  # type: ignore[union-attr]
-        if not bool(off <= SAME * mean.norm()):
-            return None
-    return sum(v * v for v in norms_of(known))
+    means = [h[0].mean(0).to(known[n].dtype) for n, h in held.items()]
+    off = norms_of(torch._foreach_sub(means, [known[n].flatten() for n in held]))
+    if not all(o <= SAME * m for o, m in zip(off, norms_of(means), strict=True)):
+        return None
+    sizes = norms(patient)
+    return sum(sizes[n] ** 2 for n in names)
 
 
 def _samples(patient: Patient) -> PerSample:

@@ -50,4 +50,4 @@ def _spread(samples: int) -> Any:
     return two
 
 
-PASSAGE = Quantity("passage", measure, price=2, moments=("during",))
+PASSAGE = Quantity("passage", measure, price=2, moments=("during",), needs="inputs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from chymist.doctor.facts import fused
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
@@ -12,6 +13,9 @@ from chymist.instruments import activity
 
 ALIKE = 1e-5
 """Relative distance below which two units' weights, or gradients, are equal up to rounding."""
+
+ROUNDING = 1e-7
+"""Of the network's largest gradient: what is left where gradients of equal neurons cancel."""
 
 
 def measure_activity(patient: Patient) -> Values:
@@ -40,31 +44,35 @@ def measure_twins(patient: Patient) -> Values:
     treats parameters alike will ever part them.
     """
     slopes = patient.slopes().slopes
+    largest = max((float(s.norm()) for s in slopes.values() if s is not None), default=0.0)
     gains: dict[str, float] = {}
     twins: dict[str, float] = {}
     own: dict[str, Tensor] = dict(patient.model.named_parameters(remove_duplicate=False))
     for name, module in patient.model.named_modules():
-        rows = _rows(name, module, own)
-        if rows is None or not own[_weight(name)].requires_grad:
-            continue
-        gains[name] = float(rows.square().mean()) * rows.shape[1]
-        slope = slopes.get(_weight(name))
-        if slope is not None and len(rows) > 1:
-            bias = own.get(f"{name}.bias" if name else "bias")
-            slope_rows = _rows(name, module, {_weight(name): slope})
-            if slope_rows is not None:
-                level = bias if bias is not None and bias.shape == (len(rows),) else None
-                twins[name] = _twins(rows, slope_rows, level)
+        for layer, weight, bias in _layers(name, module):
+            rows = _rows(module, own.get(weight))
+            if rows is None or not own[weight].requires_grad:
+                continue
+            gains[layer] = float(rows.square().mean()) * rows.shape[1]
+            slope_rows = _rows(module, slopes.get(weight))
+            if slope_rows is not None and len(rows) > 1:
+                level = own.get(bias)
+                fits = level is not None and level.shape == (len(rows),)
+                twins[layer] = _twins(rows, slope_rows, level if fits else None, ROUNDING * largest)
     return {"weight_gain": gains, "twin_units": twins}
 
 
-def _weight(name: str) -> str:
-    return f"{name}.weight" if name else "weight"
+def _layers(name: str, module: nn.Module) -> list[tuple[str, str, str]]:
+    """Return (layer, weight, bias) by name; what is fused is a layer a weight, named by it."""
+    at = f"{name}." if name else ""
+    held = fused(module)
+    if not held:
+        return [(name, f"{at}weight", f"{at}bias")]
+    return [(f"{at}{w}", f"{at}{w}", f"{at}{w.replace('weight', 'bias')}") for w in held]
 
 
-def _rows(name: str, module: nn.Module, own: dict[str, Tensor]) -> Tensor | None:
+def _rows(module: nn.Module, weight: Tensor | None) -> Tensor | None:
     """Return a layer's weights (unit, input), None for what is no layer of units."""
-    weight = own.get(_weight(name))
     kind = type(module).__name__
     if weight is None or weight.ndim < 2 or isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return None
@@ -73,21 +81,24 @@ def _rows(name: str, module: nn.Module, own: dict[str, Tensor]) -> Tensor | None
     return (wide.transpose(0, 1) if turned else wide).flatten(1)
 
 
-def _twins(weights: Tensor, slopes: Tensor, bias: Tensor | None) -> float:
+def _twins(weights: Tensor, slopes: Tensor, bias: Tensor | None, floor: float) -> float:
     still = not bool(slopes.any())
     if bias is not None:
         weights = torch.cat([weights, bias.detach().double()[:, None]], 1)
     same = _labels(weights)
     # Gradients of zero tell units apart only where the layer has others.
-    both = same if still else same * (len(slopes) + 1) + _labels(slopes)
+    both = same if still else same * (len(slopes) + 1) + _labels(slopes, floor)
     dead = torch.zeros(len(slopes), dtype=torch.bool) if still else ~slopes.any(1).cpu()
     _, inverse, counts = torch.unique(both, return_inverse=True, return_counts=True)
     return float(((counts[inverse] > 1) & ~dead).double().mean())
 
 
-def _labels(rows: Tensor) -> Tensor:
-    """Label rows so that equal ones, up to rounding, have one label: by random projections."""
-    size = rows.norm(dim=1).max()
+def _labels(rows: Tensor, floor: float = 0.0) -> Tensor:
+    """Label rows so that equal ones, up to rounding, have one label: by random projections.
+
+    Rows that are all below the `floor` are taken for rounding.
+    """
+    size = rows.norm(dim=1).max().clamp(min=floor / ALIKE)
     if not bool(size > 0):
         return torch.zeros(len(rows), dtype=torch.int64)
     drawn = torch.randn(

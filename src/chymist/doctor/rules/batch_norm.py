@@ -51,5 +51,8 @@ BATCH_NORM = Rule(
     "batch normalisation on a batch of a few samples, or by statistics of none",
     (),
     judge,
-    explains=("exploding-signal", "exploding-gradient", "residual-growth", "loss-course"),
-)
+    explains=(
+        "exploding-signal", "exploding-gradient", "residual-growth", "loss-at-init", "step-size",
+        "beyond-edge", "divergence", "loss-course",
+    ),
+)  # fmt: skip

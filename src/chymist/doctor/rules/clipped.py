@@ -53,5 +53,5 @@ CLIPPED = Rule(
     "norms of gradients that are one number at every step",
     ("gradient_norm", "update_ratio", "loss"),
     judge,
-    explains=("slow-descent", "loss-course"),
+    explains=("step-size", "beyond-edge", "slow-descent", "loss-course"),
 )

@@ -29,9 +29,11 @@ def judge(chart: Chart) -> Iterator[Finding]:
     mean = number(chart, "loss_of_mean")
     binary = abs(zeros - math.log(2)) < 1e-3 * math.log(2) and not math.isnan(mean)
     if binary or classes(chart) > 1:
-        chance, limit = zeros, 2 * zeros
+        # At logits of variance 2 ln C a sample's loss has that variance: two standard errors.
+        chance, limit = zeros, 2 * zeros + 2 * math.sqrt(2 * zeros / _answers(chart))
         name = "ln 2" if binary else "ln C"
-        formula = f"2 {name}, the expected loss at logits of variance 2 {name}"
+        formula = f"2 {name}, the expected loss at logits of variance 2 {name}, and two standard "
+        formula += "errors"
         why = LOGITS
     elif mean > 0 and zeros < 10 * mean:
         chance, limit = mean, WORSE * mean
@@ -49,6 +51,12 @@ def judge(chart: Chart) -> Iterator[Finding]:
                "check the scale of its inputs",
         study="transformer-initialisation",
     )  # fmt: skip
+
+
+def _answers(chart: Chart) -> int:
+    """Return how many answers the loss is a mean of."""
+    shape = chart.facts.get("data", {}).get("target", [])
+    return max(1, math.prod(int(n) for n in shape))
 
 
 LOSS_AT_INIT = Rule(

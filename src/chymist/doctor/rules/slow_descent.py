@@ -18,6 +18,11 @@ PATH = 0.02
 FALLEN = 0.2
 """Share of the loss that is gone from which on a training is not called too slow."""
 STEPS = 50
+ENDED = 1e-3
+"""Of the largest step size: as many steps at it go as far as one did. Decays end there, and do not
+spend half of a training there."""
+LEARNT = 0.9
+"""Share of the loss that is gone from which on nothing more is asked for."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
@@ -27,7 +32,11 @@ def judge(chart: Chart) -> Iterator[Finding]:
     moves = [v for _, v in chart.series("update_ratio") if v == v]
     # An adaptive rule moves every weight by lr, whatever the curvature.
     known = bool(ratios) or adaptive(chart)
-    if course is None or not known or not moves or taken < STEPS:
+    if course is None or not moves or taken < STEPS:
+        return
+    if course.fallen < LEARNT:
+        yield from _ended(chart, taken)
+    if not known:
         return
     rates = [v for _, v in chart.series("lr")]
     ratio, lr = max(ratios, default=0.0), max(rates, default=0.0)
@@ -36,7 +45,7 @@ def judge(chart: Chart) -> Iterator[Finding]:
     path = median(moves) * taken
     if path > PATH:
         return
-    times = min(0.1 / ratio, 100.0) if ratios else 10.0
+    times = min(0.1 / max(ratio, 1e-3), 100.0) if ratios else 10.0
     yield Finding(
         rule="slow-descent", severity="warning",
         says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
@@ -49,6 +58,32 @@ def judge(chart: Chart) -> Iterator[Finding]:
             "the sharpness. Far below it steps could be larger at no risk, and what is learnt in "
             "as many steps is proportionally more.",
         remedy=f"lr={lr * times:.2g}, and raise it further while the loss falls",
+        study="edge-of-stability", step=taken,
+    )  # fmt: skip
+
+
+def _ended(chart: Chart, taken: int) -> Iterator[Finding]:
+    """Find a schedule that has stopped the training before its second half."""
+    rates = chart.series("lr")
+    largest, late = max((v for _, v in rates), default=0.0), [v for s, v in rates if s >= taken / 2]
+    moves = [v for s, v in chart.series("update_ratio") if s >= taken / 2 and v == v]
+    if not late or not moves or largest <= 0 or max(late) > ENDED * largest:
+        return
+    path = max(moves) * taken / 2
+    if path > PATH:
+        return
+    yield Finding(
+        rule="slow-descent", severity="warning",
+        says=f"the schedule has ended the training early: in its second half the step size is at "
+             f"most {max(late):.2g}, of {largest:.2g}, and moves the weights by at most "
+             f"{path:.2g} of their size",
+        value=max(late) / largest, threshold=ENDED,
+        formula="largest step size of the second half / largest of all",
+        why="The way that is left is the sum of the step sizes to come. A factor a step of 0.8 "
+            "sums to five steps of the first size, whatever the number of steps: what is not "
+            "learnt by then never is.",
+        remedy="step the scheduler once an epoch, not a batch; or CosineAnnealingLR over "
+               f"T_max={taken} steps",
         study="edge-of-stability", step=taken,
     )  # fmt: skip
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import at_start, number, weighted
+from chymist.doctor.layers import at_start, number, weight_of, weighted
 from chymist.doctor.rule import Rule
 
 SOME, MOST = 0.25, 0.9
-"""Shares of a layer's neurons: random ones have none that are equal."""
+"""Shares of a layer's neurons: random ones have none that are equal, not one in 300 networks of
+`benchmarks/doctor/false_alarms.py`."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
@@ -33,7 +34,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
         why="Every common update rule treats equal weights with equal gradients alike, so these "
             "neurons stay equal for ever: the layer has as many neurons as it has different ones, "
             "which is what condensation ends in, at its start.",
-        remedy=f"initialise {layer}.weight at random: nn.init.kaiming_normal_({layer}.weight)",
+        remedy=f"initialise {weight_of(layer)} at random: "
+               f"nn.init.kaiming_normal_({weight_of(layer)})",
         study="condensation",
     )  # fmt: skip
 
