@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ cross = nn.CrossEntropyLoss()
 class LeNet(nn.Module):
     """Two convolutions with batch norm, pooling, dropout, and a head."""
 
-    def __init__(self, ends: nn.Module | None = None, bias: float | None = None):
+    def __init__(self, ends: nn.Module | None = None):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
         self.bn1 = nn.BatchNorm2d(16)
@@ -82,7 +83,7 @@ def perceptron(
     drop: float = 0.0,
 ) -> nn.Sequential:  # fmt: skip
     layers: list[nn.Module] = [nn.Flatten()]
-    for into, out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for into, out in pairwise(sizes[:-1]):
         layers += [nn.Linear(into, out), act(), *([nn.Dropout(drop)] if drop else [])]
     return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
@@ -326,7 +327,7 @@ def classes(
     if data is None:
         x, y = digits()
         data = ((x - 0.5) / 0.5, y)
-    steps = optimizer((p for p in net.parameters() if p.requires_grad))
+    steps = optimizer(p for p in net.parameters() if p.requires_grad)
     return Training(net, loss, shuffled(data, size), steps, data, clip=clip,
                     scheduler=scheduler(steps) if scheduler else None)  # fmt: skip
 
@@ -378,6 +379,12 @@ def start_small(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def start_zero(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
 def start_xavier(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
@@ -409,8 +416,8 @@ class Steep(nn.Module):
         return torch.tanh(20 * x)
 
 
-def one_cycle(peak: float = 0.1, steps: int = 150) -> Training:
-    return classes(resnet(), sgd(peak / 25, nesterov=True, weight_decay=5e-4),
+def one_cycle(peak: float = 0.1, decay: float = 5e-4, steps: int = 150) -> Training:
+    return classes(resnet(), sgd(peak / 25, nesterov=True, weight_decay=decay),
                    scheduler=partial(lr_scheduler.OneCycleLR, max_lr=peak, total_steps=steps + 1),
                    )  # fmt: skip
 
@@ -448,7 +455,7 @@ def warm(rise: int, steps: int, optimizer: torch.optim.Optimizer) -> Any:
 
 
 def long_warm_up(whole: bool) -> Training:
-    """A warm-up of 1000 steps to 0.2; by whole numbers the factor stays 0 until its end."""
+    """A warm-up of 200 steps; by whole numbers the factor stays 0 until its end."""
     rise: Callable[[int], float] = (
         (lambda step: min(1, (step + 1) // 200)) if whole
         else (lambda step: min(1.0, (step + 1) / 200))
@@ -626,7 +633,7 @@ def pure_half(whole: bool) -> Training:
     x = (x - 0.5) / 0.5
     net = perceptron((64, 128, 128, 10), nn.SiLU)
     kind = torch.float32 if whole else torch.bfloat16
-    return classes(net.to(kind), sgd(5e-3), 64, lambda o, t: cross(o.float(), t),
+    return classes(net.to(kind), adam(1e-4), 64, lambda o, t: cross(o.float(), t),
                    data=(x.to(kind), y))  # fmt: skip
 
 
@@ -652,8 +659,14 @@ def spectral_critic() -> Training:
     x, _ = digits()
     fake = x.flatten(1)[:, torch.randperm(64, generator=chance(26))].view_as(x)
     data = (torch.cat([x, fake]), torch.tensor([1.0, -1.0]).repeat_interleave(len(x))[:, None])
-    net = nn.Sequential(nn.Flatten(), norm(nn.Linear(64, 64)), nn.LeakyReLU(0.2),
-                        norm(nn.Linear(64, 64)), nn.LeakyReLU(0.2), norm(nn.Linear(64, 1)))
+    net = nn.Sequential(
+        nn.Flatten(),
+        norm(nn.Linear(64, 64)),
+        nn.LeakyReLU(0.2),
+        norm(nn.Linear(64, 64)),
+        nn.LeakyReLU(0.2),
+        norm(nn.Linear(64, 1)),
+    )
     return classes(net, partial(torch.optim.Adam, lr=2e-3, betas=(0.5, 0.9)), 64,
                    lambda o, t: F.relu(1 - t * o).mean(), data=data)  # fmt: skip
 
@@ -672,13 +685,11 @@ def convnext() -> Training:
 
 
 def mixup() -> Training:
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        return cross(output, target)  # Of probabilities.
-
+    """Pairs of pictures and of labels, as probabilities, in shares of a beta distribution."""
     x, y = digits()
     x = (x - 0.5) / 0.5
     hot = F.one_hot(y, 10).float()
-    training = classes(perceptron((64, 128, 128, 10), nn.GELU), adamw(2e-3), loss=loss,
+    training = classes(perceptron((64, 128, 128, 10), nn.GELU), adamw(2e-3),
                        data=(x, hot))  # fmt: skip
 
     def batches() -> Any:
@@ -743,15 +754,17 @@ def picture(kind: str) -> Training:
 
 
 LARGE = LARGE_STEP
+SIX = (6, 0.0, 64)
+"""Depth, dropout and width of a deep net."""
 CASES: tuple[Case, ...] = (
     Case("second-lenet", lenet, level=0.3),
     Case("second-lenet-sgd-clip", lenet_sgd, level=0.3),
     Case("second-dense-rmsprop", dense, level=0.4),
-    Case("second-dense-tanh-deep", partial(dense, nn.Tanh, start_xavier, adam(1e-3), 6, 0.0, 64),
+    Case("second-dense-tanh-deep", partial(dense, nn.Tanh, start_xavier, adam(1e-3), *SIX),
          level=0.4),
-    Case("second-dense-relu-deep", partial(dense, nn.ReLU, start_kaiming, adam(1e-3), 6, 0.0, 64),
+    Case("second-dense-relu-deep", partial(dense, nn.ReLU, start_kaiming, adam(1e-3), *SIX),
          level=0.4),
-    Case("second-dense-orthogonal", partial(dense, nn.Tanh, start_orthogonal, sgd(0.02), 6, 0.0, 64),
+    Case("second-dense-orthogonal", partial(dense, nn.Tanh, start_orthogonal, sgd(0.02), *SIX),
          level=0.4),
     Case("second-resnet-one-cycle", one_cycle, level=0.3),
     Case("second-resnet-eight", partial(frozen_statistics, False), level=0.3),
@@ -764,7 +777,7 @@ CASES: tuple[Case, ...] = (
     Case("second-unet", segmentation, level=0.15),
     Case("second-unet-dice", dice, level=0.6),
     Case("second-autoencoder", autoencoder, level=0.4),
-    Case("second-variational", variational, level=23.0, steps=400),
+    Case("second-variational", variational, level=24.0, steps=400),
     Case("second-contrastive", contrastive, level=5.0),
     Case("second-triplet", triplet, level=0.3),
     Case("second-distilled", distilled, level=1.0),
@@ -797,16 +810,20 @@ CASES: tuple[Case, ...] = (
          "small-step"), "second-lenet-sgd-clip", hurts=2),
     Case("second-decay-each-batch", partial(lenet_sgd, 0.02, 1.0, 0.9), ("slow-descent",
          "small-step", "unmoved"), "second-lenet-sgd-clip", hurts=2),
-    Case("second-start-at-a-hundredth", partial(dense, nn.Tanh, start_small, adam(1e-3), 6, 0.0, 64),
+    Case("second-start-at-a-hundredth", partial(dense, nn.Tanh, start_small, adam(1e-3), *SIX),
          ("small-init", "vanishing-gradient"), "second-dense-tanh-deep", hurts=2),
-    Case("second-deep-sigmoid", partial(dense, nn.Sigmoid, start_xavier, adam(1e-3), 6, 0.0, 64),
+    Case("second-deep-sigmoid", partial(dense, nn.Sigmoid, start_xavier, adam(1e-3), *SIX),
          ("vanishing-gradient", "rank-collapse"), "second-dense-tanh-deep", hurts=2),
-    Case("second-steep-tanh", partial(dense, Steep, start_xavier, adam(1e-3), 6, 0.0, 64),
+    Case("second-steep-tanh", partial(dense, Steep, start_xavier, adam(1e-3), *SIX),
          ("saturated-units", "exploding-gradient"), "second-dense-tanh-deep", hurts=1.5),
-    Case("second-biases-far-below", partial(dense, nn.ReLU, start_negative, adam(1e-3), 6, 0.0, 64),
+    Case("second-biases-far-below", partial(dense, nn.ReLU, start_negative, adam(1e-3), *SIX),
          ("dead-units",), "second-dense-relu-deep", hurts=2),
     Case("second-one-cycle-too-high", partial(one_cycle, 2.0), ("unstable-steps", *LARGE,
          "loss-course"), "second-resnet-one-cycle", hurts=2),
+    Case("second-one-cycle-decayed", partial(one_cycle, 0.1, 0.1), ("weight-decay",),
+         "second-resnet-one-cycle", hurts=3),
+    Case("second-all-zeros", partial(dense, nn.Tanh, start_zero, adam(1e-3), *SIX),
+         ("symmetric-neurons", "no-gradient", "small-init"), "second-dense-tanh-deep", hurts=3),
     Case("second-left-in-eval", partial(frozen_statistics, True), ("batch-norm", "residual-growth",
          "exploding-signal"), "second-resnet-eight", hurts=1.5),
     Case("second-branches-at-full", partial(no_norm_resnet, 12, False), ("residual-growth",
@@ -823,7 +840,7 @@ CASES: tuple[Case, ...] = (
     Case("second-fine-tuned-rough", partial(fine_tuned, 0.03), ("large-updates", *LARGE),
          "second-fine-tuned", hurts=2),
     Case("second-all-in-bfloat16", partial(pure_half, False), ("unmoved", "slow-descent",
-         "small-step"), "second-float32-fine-step", steps=400),
+         "small-step"), "second-float32-fine-step", hurts=2, steps=400),
     Case("second-dying-cloud", partial(point_clouds, 0.05), ("dying-units", *LARGE),
          "second-point-clouds", hurts=1.5),
     Case("second-photograph-plain", partial(picture, "plain"), ("unlearnt-frequency",

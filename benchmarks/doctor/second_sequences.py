@@ -258,17 +258,22 @@ def characters(
 
 
 def backwards(
-    divided: bool = True, depth: int = 2, width: int = 128, heads: int = 1, skip: bool = True
+    divided: bool = True,
+    depth: int = 2,
+    width: int = 128,
+    heads: int = 1,
+    skip: bool = True,
+    lr: float = 5e-4,
 ) -> Training:
-    """A transformer says a sequence the other way round."""
+    """A transformer of Xavier's initialisation says a sequence the other way round."""
     net = GPT(16, 20, width, depth, heads, causal=False, divided=divided, skip=skip, start=1.0,
               tied=False, xavier=True)  # fmt: skip
-    return training(net, by_token, reversal(), torch.optim.Adam(net.parameters(), 5e-4), 64)
+    return training(net, by_token, reversal(), torch.optim.Adam(net.parameters(), lr), 64)
 
 
 def masked() -> Training:
     """BERT's task: a tenth and a half of the characters is hidden and has to be told."""
-    codes, symbols = text()
+    _, symbols = text()
     x, _ = passages(24)
     hidden = torch.rand(x.shape, generator=torch.Generator().manual_seed(9)) < 0.15
     data = (x.masked_fill(hidden, symbols), x.masked_fill(~hidden, -100))
@@ -289,12 +294,13 @@ def bag(lost: bool = False) -> Training:
                     scheduler=lr_scheduler.StepLR(optimizer, 100, 0.5))  # fmt: skip
 
 
-def pressures(raw: bool = False) -> Training:
+def pressures(raw: bool = False, raw_target: bool = False) -> Training:
     """The next value of a barometer by an LSTM; raw in hectopascals, 1013 and a few."""
     x, y = waves()
     net = Last(nn.LSTM(1, 32, batch_first=True), 1, 32)
-    data = (1013 + 9 * x if raw else x, y)
-    return training(net, nn.MSELoss(), data, torch.optim.Adam(net.parameters(), 5e-3), 32)
+    data = (1013 + 9 * x if raw else x, 1013 + 9 * y if raw_target else y)
+    return training(net, nn.MSELoss(), data, torch.optim.Adam(net.parameters(), 5e-3), 32,
+                    unit=81.0 if raw_target else 1.0)  # fmt: skip
 
 
 def gap() -> Training:
@@ -302,7 +308,7 @@ def gap() -> Training:
     made = forecast_tcn()
     x, y = (part.clone() for part in waves())
     for window in range(0, len(x)):
-        if 500 <= window + 40 and window < 560:
+        if window + 40 >= 500 and window < 560:
             x[window][[t for t in range(40) if 500 <= window + t < 560]] = math.nan
     made.batches, made.whole = shuffled((x, y), 32), (waves()[0][:512], waves()[1][:512])
     return made
@@ -352,10 +358,11 @@ CASES: tuple[Case, ...] = (
     Case("second-gpt", characters, level=2.9, steps=200),
     Case("second-gpt-of-twelve", partial(characters, 12, 32, 2e-3, 100, saving=True), level=3.1,
          steps=100),
-    Case("second-backwards", backwards, level=0.5, steps=200),
-    Case("second-masked-text", masked, level=2.9, steps=200),
+    Case("second-backwards", partial(backwards, depth=4), level=0.3, steps=100),
+    Case("second-backwards-narrow", partial(backwards, True, 4, 64, 4, lr=1e-3), level=0.3),
+    Case("second-masked-text", masked, level=2.95, steps=250),
     Case("second-lstm-text", lstm_text, level=2.6, steps=200),
-    Case("second-bag-of-pairs", bag, level=1.0, steps=300),
+    Case("second-bag-of-pairs", bag, level=1.3, steps=400),
     Case("second-pressures", pressures, level=0.15),
     Case("second-tcn", forecast_tcn, level=0.1),
     Case("second-patches-warm-restarts", forecast_patches, level=0.15),
@@ -364,14 +371,19 @@ CASES: tuple[Case, ...] = (
     Case("second-curves", curves, level=0.5),
     Case("second-curves-large-batch", large_batch, level=0.6, steps=60),
     Case("second-gpt-embeddings-of-one", partial(characters, start=1.0),
-         ("loss-at-init", "large-init"), "second-gpt", steps=200),
-    Case("second-gpt-step", partial(characters, lr=0.05), LARGE_STEP, "second-gpt", steps=200),
-    Case("second-backwards-undivided", partial(backwards, False), ("frozen-softmax",),
-         "second-backwards", hurts=1.5, steps=200),
+         ("loss-at-init", "large-init"), "second-gpt", hurts=1.1, steps=200),
+    Case("second-gpt-step", partial(characters, lr=0.1), LARGE_STEP, "second-gpt", hurts=1.1,
+         steps=200),
+    Case("second-backwards-undivided", partial(backwards, False, 4), ("frozen-softmax",),
+         "second-backwards", hurts=3, steps=100),
+    Case("second-backwards-no-skip", partial(backwards, True, 4, 64, 4, False, 1e-3),
+         ("rank-collapse", "vanishing-gradient"), "second-backwards-narrow", hurts=3),
     Case("second-lost-embedding", partial(bag, True), ("no-gradient",), "second-bag-of-pairs",
-         hurts=1.3, steps=300),
+         steps=400),
     Case("second-pressures-raw", partial(pressures, True), ("input-scale",), "second-pressures",
          hurts=2),
+    Case("second-pressures-to-tell-raw", partial(pressures, False, True), ("target-scale",),
+         "second-pressures", hurts=2),
     Case("second-sensor-gap", gap, ("non-finite",), "second-tcn", hurts=2),
     Case("second-elman-wild", partial(elman, 3.0), ("exploding-gradient", "large-init",
          "exploding-signal", "saturated-units"), "second-elman", steps=300),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ binary = nn.BCEWithLogitsLoss()
 def stack(*sizes: int, act: Callable[[], nn.Module] = nn.ReLU, norm: Any = None) -> nn.Sequential:
     """Return a net of dense layers, with a norm of some width before each activation."""
     layers: list[nn.Module] = []
-    for into, out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for into, out in pairwise(sizes[:-1]):
         layers += [nn.Linear(into, out), *([norm(out)] if norm else []), act()]
     return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
@@ -102,15 +103,12 @@ def dying(lr: float = 1e-3) -> Training:
     return Training(net, cross, shuffled(informative(), 64), adam(net, lr), informative())
 
 
-def two_moons(start: str = "torch") -> Training:
-    """In float64; `start` is torch's own, all weights 0.5, or normal of deviation 1."""
+def two_moons(alike: bool = False) -> Training:
+    """In float64, from torch's own start, or all weights alike."""
     net = stack(2, 32, 32, 2, act=nn.Tanh).double()
     for module in net.modules():
-        if isinstance(module, nn.Linear) and start != "torch":
-            if start == "constant":
-                nn.init.constant_(module.weight, 0.1)
-            else:
-                nn.init.normal_(module.weight)
+        if isinstance(module, nn.Linear) and alike:
+            nn.init.constant_(module.weight, 0.1)
             nn.init.zeros_(module.bias)
     optimizer = torch.optim.SGD(net.parameters(), 0.2, momentum=0.9, nesterov=True)
     return Training(net, cross, shuffled(moons(), 50), optimizer, moons())
@@ -189,13 +187,15 @@ class Recommender(nn.Module):
         return self.deep(torch.cat([u, i], 1)) + (u * i).mean(1, keepdim=True)
 
 
-def ratings() -> Training:
+def ratings(given: bool = True) -> Training:
+    """Ratings by users of items; the embeddings may not be given to the optimizer."""
     draw = chance(34)
     x = torch.stack([torch.randint(n, (5000,), generator=draw) for n in (200, 100)], 1)
     u, i = torch.randn(200, 3, generator=draw), torch.randn(100, 3, generator=draw)
     y = (u[x[:, 0]] * i[x[:, 1]]).sum(1, keepdim=True) / math.sqrt(3)
     net = Recommender()
-    return Training(net, nn.MSELoss(), shuffled((x, y), 256), adam(net, 1e-2), (x, y),
+    optimizer = adam(net if given else net.deep, 1e-2)
+    return Training(net, nn.MSELoss(), shuffled((x, y), 256), optimizer, (x, y),
                     float(y.var()))  # fmt: skip
 
 
@@ -231,9 +231,7 @@ class GCN(nn.Module):
         root = looped.sum(1).rsqrt()
         self.register_buffer("mixing", looped * root[:, None] * root[None] if normed else looped)
         widths = [8, *[width] * (depth - 1), 4]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.skip = skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -246,13 +244,13 @@ class GCN(nn.Module):
         return x
 
 
-def graph(depth: int = 2, normed: bool = True, skip: bool = False, steps: str = "adam") -> Training:
-    """Classes of all nodes from those of the first 40, all at once."""
+def graph(depth: int = 2, normed: bool = True, skip: bool = False, plain: bool = False) -> Training:
+    """Classes of all nodes from those of the first 40, all at once; plain by SGD."""
     x, y, _ = community()
     known = y.masked_fill(torch.arange(len(y)) >= 40, -100)
     net = GCN(depth, normed=normed, skip=skip)
     optimizer = adam(net, 0.01, weight_decay=5e-4)
-    if steps == "sgd":
+    if plain:
         optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -266,7 +264,7 @@ def graph(depth: int = 2, normed: bool = True, skip: bool = False, steps: str = 
 
 
 class Coupling(nn.Module):
-    """A RealNVP of four couplings: the negative log likelihood of points."""
+    """A RealNVP of six couplings: the negative log likelihood of points."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -294,7 +292,7 @@ def flow() -> Training:
     return Training(net, lambda nll: nll.mean(), batches(), adam(net, 5e-3), x)
 
 
-def diffusion(lr: float = 2e-3) -> Training:
+def diffusion() -> Training:
     """A denoiser of a Swiss roll: place and noise level in, noise out."""
     found, _ = make_swiss_roll(2000, random_state=0)
     x = standard(torch.tensor(found[:, [0, 2]]).float())
@@ -310,7 +308,7 @@ def diffusion(lr: float = 2e-3) -> Training:
         for (part,) in shuffled((x,), 256):
             yield noised(part)
 
-    return Training(net, nn.MSELoss(), batches(), adam(net, lr), noised(x, chance(35)))
+    return Training(net, nn.MSELoss(), batches(), adam(net, 2e-3), noised(x, chance(35)))
 
 
 def bandit() -> Training:
@@ -344,8 +342,6 @@ def values() -> Training:
     net, target = stack(8, 32, 2), stack(8, 32, 2)
     target.load_state_dict(net.state_dict())
     places = torch.eye(8)
-    truth = torch.tensor([[0.9 ** (8 - min(max(s - 1, 0), 7)), 0.9 ** (6 - s) if s < 7 else 1.0]
-                          for s in range(8)])  # fmt: skip
     count = 0
 
     def loss(output: Tensor, told: tuple[Tensor, Tensor]) -> Tensor:
@@ -370,7 +366,6 @@ def values() -> Training:
     # The value of going right is exact: the end is 7 - s steps away, and pays 1.
     right = torch.tensor([0.9 ** (7 - s) for s in range(8)])
     left = torch.tensor([0.9 * right[max(s - 1, 0)] for s in range(8)])
-    del truth
     whole = (places[state], (action, torch.cat([left, right])))
     return Training(net, loss, batches(), adam(net, 5e-3), whole)
 
@@ -468,13 +463,14 @@ CASES: tuple[Case, ...] = (
     Case("second-moons-double", two_moons, level=0.2, steps=200),
     Case("second-quantile", quantile, level=0.1),
     Case("second-uncertain", uncertain, level=-0.3, steps=200),
-    Case("second-counts", counts, level=1.8, steps=200),
-    Case("second-fraud-focal", fraud, level=0.04, steps=300),
+    Case("second-counts", counts, level=2.0, steps=200),
+    Case("second-fraud-focal", fraud, level=0.05, steps=300),
     Case("second-ratings", ratings, level=0.4, steps=300),
     Case("second-experts", experts, level=0.6),
     Case("second-graph", graph, level=0.5),
     Case("second-graph-deep-skip", partial(graph, 6, True, True), level=0.5),
-    Case("second-flow", flow, level=2.2, steps=250),
+    Case("second-graph-plain", partial(graph, 4, plain=True), level=0.5),
+    Case("second-flow", flow, level=2.55, steps=400),
     Case("second-diffusion", diffusion, level=0.6, steps=300),
     Case("second-bandit", bandit, level=0.8, steps=300),
     Case("second-values", values, level=0.01, steps=400),
@@ -490,22 +486,22 @@ CASES: tuple[Case, ...] = (
          hurts=2),
     Case("second-batch-norm-of-two", partial(four_classes, nn.BatchNorm1d), ("batch-norm",),
          "second-layer-norm-of-two", steps=600),
-    Case("second-narrow-relu-dies", partial(dying, 0.1), ("dying-units", *LARGE_STEP),
+    Case("second-narrow-relu-dies", partial(dying, 0.2), ("dying-units", *LARGE_STEP),
          "second-narrow-relu", hurts=1.5, steps=200),
-    Case("second-all-weights-alike", partial(two_moons, "constant"), ("symmetric-neurons",),
+    Case("second-all-weights-alike", partial(two_moons, True), ("symmetric-neurons",),
          "second-moons-double", hurts=1.5, steps=200),
     Case("second-normal-of-one", partial(quantile, 1.0), ("large-init", "saturated-units"),
          "second-quantile", hurts=1.5),
     Case("second-logarithm-of-none", partial(fraud, False), ("divergence", "non-finite"),
          "second-fraud-focal", hurts=2, steps=300),
-    Case("second-neighbours-summed", partial(graph, 5, False), ("exploding-signal",
-         "exploding-gradient"), "second-graph", hurts=1.5),
+    Case("second-neighbours-summed", partial(graph, 4, False, plain=True),
+         ("exploding-signal", "exploding-gradient"), "second-graph-plain", hurts=3),
     Case("second-graph-smoothed", partial(graph, 16), ("rank-collapse", "vanishing-gradient"),
          "second-graph", hurts=2),
-    Case("second-diffusion-step", partial(diffusion, 0.1), LARGE_STEP, "second-diffusion",
-         steps=300),
     Case("second-wave-of-thirty", partial(wave, 30), ("high-frequency", "unlearnt-frequency"),
          "second-wave", hurts=3, steps=300),
+    Case("second-embeddings-not-given", partial(ratings, False), ("not-optimised",),
+         "second-ratings", hurts=1.5, steps=300),
     Case("second-upward", partial(straight, 0.1, True), ("loss-course", "unstable-steps",
          "divergence"), "second-softmax-regression", hurts=2),
 )  # fmt: skip
