@@ -72,6 +72,7 @@ def check(case: Case, seed: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", default="", help="parts of names of cases, by commas")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -85,7 +86,7 @@ def main() -> int:
     print("| case | seed | before | after | right (commonest) | twin's, ratio | asked | s |")
     print("|---|---|---|---|---|---|---|---|")
     for case in sorted(kept, key=lambda c: not c.healthy):
-        for seed in range(given.seeds):
+        for seed in range(given.first, given.first + given.seeds):
             found = check(case, seed)
             ended[case.name, seed] = after = found["after"]
             if case.healthy:

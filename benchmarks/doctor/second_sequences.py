@@ -384,7 +384,7 @@ CASES: tuple[Case, ...] = (
          hurts=2),
     Case("second-pressures-to-tell-raw", partial(pressures, False, True), ("target-scale",),
          "second-pressures", hurts=2),
-    Case("second-sensor-gap", gap, ("non-finite",), "second-tcn", hurts=2),
+    Case("second-sensor-gap", gap, ("non-finite", "divergence"), "second-tcn", hurts=2),
     Case("second-elman-wild", partial(elman, 3.0), ("exploding-gradient", "large-init",
          "exploding-signal", "saturated-units"), "second-elman", steps=300),
     Case("second-curves-decayed", partial(curves, 0.3), ("weight-decay",), "second-curves",
