@@ -43,13 +43,14 @@ def right(training: Training) -> tuple[float, float]:
         return math.nan, math.nan
     training.model.eval()
     output = training.model(training.whole[0])
-    if not isinstance(output, Tensor):
+    if not isinstance(output, Tensor) or output.ndim < 2:
         return math.nan, math.nan
-    if target.dtype == torch.long and output.shape[:1] + output.shape[2:] == target.shape:
+    if target.dtype == torch.long and output.shape[1] == target.max() + 1:
         kept = target >= 0
         said, told = output.argmax(1)[kept], target[kept]
         return float((said == told).double().mean()), float(told.bincount().max() / told.numel())
-    if output.shape == target.shape and set(target.unique().tolist()) == {0.0, 1.0}:
+    one = output.shape == target.shape and target.shape[1] == 1
+    if one and set(target.unique().tolist()) == {0.0, 1.0}:
         share = float(target.double().mean())
         return float(((output > 0) == (target > 0)).double().mean()), max(share, 1 - share)
     return math.nan, math.nan
