@@ -2,6 +2,7 @@
 
 Run: .venv/bin/python benchmarks/doctor [--seeds 3] [--only mlp,gpt] [--jobs 2] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --alone --times 10 --budget 0.05 --only mlp-sgd,gpt
+     .venv/bin/python benchmarks/doctor --second [--seeds 3] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --rejudge FOLDER [--write docs/doctor-calibration.md]
 
 Every case is trained from each seed, examined before its first step and watched; the doctor is
@@ -26,6 +27,7 @@ from typing import Any
 from case import Case
 from cases import BY_NAME, CASES
 from score import Opinion, markdown, opinion
+from strangers_second import CASES as SECOND
 from trial import BUDGET, by_name
 
 HEAD = """# How often the doctor is right
@@ -68,7 +70,7 @@ def train(
 def records(folder: Path, only: Sequence[str]) -> list[dict[str, Any]]:
     """Read the records of known cases, in the order of the cases."""
     found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    place = {case.name: number for number, case in enumerate(CASES)}
+    place = {case.name: number for number, case in enumerate((*CASES, *SECOND))}
     kept = [r for r in found if r["case"] in place and chosen(r["case"], only)]
     return sorted(kept, key=lambda r: (place[r["case"]], r["seed"]))
 
@@ -120,6 +122,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for the charts; those in it are kept")
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
     parser.add_argument("--write", type=Path, help="file for the table")
+    parser.add_argument("--second", action="store_true", help="the second strangers alone")
     given = parser.parse_args()
     only = [part for part in given.only.split(",") if part]
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
@@ -127,6 +130,9 @@ def main() -> int:
     if not given.rejudge:
         train([c for c in CASES if chosen(c.name, only)], given.seeds, given.jobs,
               (given.budget, given.times), folder)  # fmt: skip
+        asked = SECOND if given.second else CASES
+        train([c for c in asked if chosen(c.name, only)], given.seeds, given.jobs, given.budget,
+              folder)  # fmt: skip
     found = records(folder, only)
     opinions = [opinion(record, given.alone) for record in found]
     text = document(opinions, given.budget)

@@ -7,6 +7,7 @@ import physics
 import pictures
 import tables
 from case import Case
+from strangers_second import CASES as SECOND
 
 CASES: tuple[Case, ...] = (*pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES)
 BY_NAME = {case.name: case for case in CASES}
@@ -16,3 +17,4 @@ for _case in CASES:
         raise ValueError(f"{_case.name} and its twin {_case.twin} take different numbers of steps")
 if len(BY_NAME) != len(CASES):
     raise ValueError("two cases have one name")
+BY_NAME |= {case.name: case for case in SECOND}
