@@ -128,11 +128,9 @@ def main() -> int:
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
     begun = time.perf_counter()
     if not given.rejudge:
-        train([c for c in CASES if chosen(c.name, only)], given.seeds, given.jobs,
-              (given.budget, given.times), folder)  # fmt: skip
         asked = SECOND if given.second else CASES
-        train([c for c in asked if chosen(c.name, only)], given.seeds, given.jobs, given.budget,
-              folder)  # fmt: skip
+        train([c for c in asked if chosen(c.name, only)], given.seeds, given.jobs,
+              (given.budget, given.times), folder)  # fmt: skip
     found = records(folder, only)
     opinions = [opinion(record, given.alone) for record in found]
     text = document(opinions, given.budget)
