@@ -2,11 +2,13 @@
 
 Run: .venv/bin/python benchmarks/doctor [--seeds 3] [--only mlp,gpt] [--jobs 2] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --rejudge FOLDER [--write docs/doctor-calibration.md]
+     .venv/bin/python benchmarks/doctor --check --only s1- --seeds 2
 
 Every case is trained from each seed, examined before its first step and watched; the doctor is
 given the model, the loss, the batch and the optimizer, and nothing else. A healthy case counts only
 if its loss falls to the level that the case states, a fault only if its loss ends above that of its
 healthy twin by the stated factor, for every seed: else this ends with exit code 1 and says which.
+`--check` does that and no more, without the doctor, and prints the losses before and after.
 The charts are kept as JSON, so that changed rules are judged on the same measurements in seconds.
 """
 
@@ -24,6 +26,7 @@ from typing import Any
 
 from case import Case
 from cases import BY_NAME, CASES
+from check import bare, table
 from score import Opinion, markdown, opinion
 from trial import BUDGET, by_name
 
@@ -56,7 +59,20 @@ def train(cases: Sequence[Case], seeds: int, jobs: int, budget: float, folder: P
         running = {pool.submit(by_name, words): words for words in work}
         for done in as_completed(running):
             name, seed, _ = running[done]
+            if done.exception():
+                print(f"{name}, seed {seed}: broke off, {done.exception()!r}", flush=True)
+                continue
             (folder / f"{name}-{seed}.json").write_text(json.dumps(done.result()))
+
+
+def check(cases: Sequence[Case], seeds: int, jobs: int) -> int:
+    """Train without the doctor, print the losses, and return 1 if a case is not what it says."""
+    work = [(case.name, seed) for case in cases for seed in range(seeds)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        found = list(pool.map(bare, work))
+    bad = invalid(found)
+    print("\n".join([*table(found), *(f"no case: {line}" for line in bad)]))
+    return 1 if bad else 0
 
 
 def records(folder: Path, only: Sequence[str]) -> list[dict[str, Any]]:
@@ -111,14 +127,17 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=BUDGET)
     parser.add_argument("--keep", type=Path, help="folder for the charts; those in it are kept")
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
+    parser.add_argument("--check", action="store_true", help="train without the doctor, judge none")
     parser.add_argument("--write", type=Path, help="file for the table")
     given = parser.parse_args()
     only = [part for part in given.only.split(",") if part]
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
     begun = time.perf_counter()
+    cases = [c for c in CASES if chosen(c.name, only)]
+    if given.check:
+        return check(cases, given.seeds, given.jobs)
     if not given.rejudge:
-        train([c for c in CASES if chosen(c.name, only)], given.seeds, given.jobs, given.budget,
-              folder)  # fmt: skip
+        train(cases, given.seeds, given.jobs, given.budget, folder)
     found = records(folder, only)
     opinions = [opinion(record) for record in found]
     text = document(opinions, given.budget)

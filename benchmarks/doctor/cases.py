@@ -5,10 +5,13 @@ from __future__ import annotations
 import language
 import physics
 import pictures
+import strangers_first
 import tables
 from case import Case
 
-CASES: tuple[Case, ...] = (*pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES)
+CASES: tuple[Case, ...] = (
+    *pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES, *strangers_first.CASES,
+)  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}
 
 for _case in CASES:
