@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -56,16 +56,14 @@ def bare(words: tuple[str, int]) -> dict[str, Any]:
     return {"case": name, "seed": seed, "loss_before": str(before), "loss_after": str(after)}
 
 
-def table(found: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield a table of the losses before and after, with the level or the twin's loss beside."""
-    records = list(found)
-    after = {(r["case"], r["seed"]): float(r["loss_after"]) for r in records}
-    yield "| case | seed | loss before | loss after | to compare |"
-    yield "|---|---|---|---|---|"
-    for r in records:
-        case, seed = BY_NAME[r["case"]], r["seed"]
-        twin = after.get((case.twin, seed))
-        beside = f"below {case.level:.3g}" if case.healthy else f"above {case.hurts:.3g} times "
-        beside += "" if case.healthy else f"{case.twin}: {twin:.3g}" if twin is not None else "?"
-        fell = f"{float(r['loss_before']):.3g} | {float(r['loss_after']):.3g}"
-        yield f"| {case.name} | {seed} | {fell} | {beside} |"
+def row(record: dict[str, Any], before: Iterable[dict[str, Any]]) -> str:
+    """Return a table's row: the losses, and the level or, of those before it, the twin's loss."""
+    case, seed = BY_NAME[record["case"]], record["seed"]
+    twins = [r["loss_after"] for r in before if (r["case"], r["seed"]) == (case.twin, seed)]
+    if case.healthy:
+        beside = f"below {case.level:.3g}"
+    else:
+        twin = f"{float(twins[0]):.3g}" if twins else "not trained here"
+        beside = f"above {case.hurts:.3g} times {case.twin}: {twin}"
+    fell = f"{float(record['loss_before']):.3g} | {float(record['loss_after']):.3g}"
+    return f"| {case.name} | {seed} | {fell} | {beside} |"
