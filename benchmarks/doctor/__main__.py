@@ -4,11 +4,13 @@ Run: .venv/bin/python benchmarks/doctor [--seeds 3] [--only mlp,gpt] [--jobs 2] 
      .venv/bin/python benchmarks/doctor --alone --times 10 --budget 0.05 --only mlp-sgd,gpt
      .venv/bin/python benchmarks/doctor --second [--seeds 3] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --rejudge FOLDER [--write docs/doctor-calibration.md]
+     .venv/bin/python benchmarks/doctor --check --only s1- --seeds 2
 
 Every case is trained from each seed, examined before its first step and watched; the doctor is
 given the model, the loss, the batch and the optimizer, and nothing else. A healthy case counts only
 if its loss falls to the level that the case states, a fault only if its loss ends above that of its
 healthy twin by the stated factor, for every seed: else this ends with exit code 1 and says which.
+`--check` does that and no more, without the doctor, and prints the losses before and after.
 The charts are kept as JSON, so that changed rules are judged on the same measurements in seconds.
 """
 
@@ -24,8 +26,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import strangers_first
 from case import Case
 from cases import BY_NAME, CASES
+from check import bare, row
 from score import Opinion, markdown, opinion
 from strangers_second import CASES as SECOND
 from trial import BUDGET, by_name
@@ -47,6 +51,9 @@ that, so that those cases are no longer strictly held out: outputs of a layer th
 are no equal neurons, and noise near a loss of zero is no instability.
 """
 
+FIRST_READING = Path(__file__).parent / "first_reading.md"
+"""What was read of the stranger's cases before any rule was changed after them: never rewritten."""
+
 
 def train(
     cases: Sequence[Case], seeds: int, jobs: int, how: tuple[float, int], folder: Path
@@ -64,7 +71,25 @@ def train(
         running = {pool.submit(by_name, words): words for words in work}
         for done in as_completed(running):
             name, seed, *_ = running[done]
+            if done.exception():
+                print(f"{name}, seed {seed}: broke off, {done.exception()!r}", flush=True)
+                continue
             (folder / f"{name}-{seed}.json").write_text(json.dumps(done.result()))
+
+
+def check(cases: Sequence[Case], seeds: int, jobs: int) -> int:
+    """Train without the doctor, print the losses, and return 1 if a case is not what it says."""
+    work = [(case.name, seed) for case in cases for seed in range(seeds)]
+    found: list[dict[str, Any]] = []
+    print("| case | seed | loss before | loss after | to compare |\n|---|---|---|---|---|")
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for record in pool.map(bare, work):
+            found.append(record)
+            print(row(record, found), flush=True)
+    bad = invalid(found)
+    for line in bad:
+        print(f"no case: {line}")
+    return 1 if bad else 0
 
 
 def records(folder: Path, only: Sequence[str]) -> list[dict[str, Any]]:
@@ -104,11 +129,16 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
             seeds=len({o.seed for o in opinions}),
         )
     ]  # fmt: skip
-    for title, held in (("Calibration", False), ("Held out", True)):
-        part = [o for o in opinions if o.case.held_out == held]
+    strange = [o for o in opinions if o.case in strangers_first.CASES]
+    ours = [o for o in opinions if o.case not in strangers_first.CASES]
+    for title, part in (
+        ("Calibration", [o for o in ours if not o.case.held_out]),
+        ("Held out", [o for o in ours if o.case.held_out]),
+        ("A stranger's cases", strange),
+    ):
         if part:
             parts.append(f"## {title}\n\n{markdown(part)}\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, FIRST_READING.read_text()])
 
 
 def main() -> int:
@@ -121,16 +151,19 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="judge what the watch says alone")
     parser.add_argument("--keep", type=Path, help="folder for the charts; those in it are kept")
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
+    parser.add_argument("--check", action="store_true", help="train without the doctor, judge none")
     parser.add_argument("--write", type=Path, help="file for the table")
     parser.add_argument("--second", action="store_true", help="the second strangers alone")
     given = parser.parse_args()
     only = [part for part in given.only.split(",") if part]
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
     begun = time.perf_counter()
+    asked = SECOND if given.second else CASES
+    cases = [c for c in asked if chosen(c.name, only)]
+    if given.check:
+        return check(cases, given.seeds, given.jobs)
     if not given.rejudge:
-        asked = SECOND if given.second else CASES
-        train([c for c in asked if chosen(c.name, only)], given.seeds, given.jobs,
-              (given.budget, given.times), folder)  # fmt: skip
+        train(cases, given.seeds, given.jobs, (given.budget, given.times), folder)
     found = records(folder, only)
     opinions = [opinion(record, given.alone) for record in found]
     text = document(opinions, given.budget)

@@ -19,7 +19,8 @@ class Training:
     """All that a loop needs. `whole` is the batch on which the loss is judged, in eval mode.
 
     The judged loss is in units of `unit`, so that a fault in the targets' scale can be compared
-    with the twin that has none. `clip` and `scheduler` are what a user's loop may hold besides.
+    with the twin that has none. `clip` and `scheduler` are what a user's loop may hold besides, as
+    is a step after `every` so many batches; a loop that forgets `zero_grad` is not `zeroed`.
     """
 
     model: nn.Module
@@ -30,6 +31,8 @@ class Training:
     unit: float = 1.0
     clip: float | None = None
     scheduler: Any = None
+    every: int = 1
+    zeroed: bool = True
 
     def of(self, batch: Any) -> Tensor:
         """Return the loss of a batch, (inputs, targets) or inputs alone."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import language
 import physics
 import pictures
+import strangers_first
 import tables
 from case import Case
 from strangers_second import CASES as SECOND
 
-CASES: tuple[Case, ...] = (*pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES)
+CASES: tuple[Case, ...] = (
+    *pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES, *strangers_first.CASES,
+)  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}
 
 for _case in CASES:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from case import Case, Training
 from cases import BY_NAME
+from check import step
 
 import chymist
 
@@ -55,14 +56,7 @@ def loop(training: Training, steps: int, budget: float) -> Any:
     watching = WATCH(model, training.loss, optimizer, budget=budget) if WATCH else nullcontext()
     with watching as watched:
         for _ in range(steps):
-            batch = next(training.batches)
-            optimizer.zero_grad()
-            training.of(batch).backward()
-            if training.clip is not None:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip)
-            optimizer.step()
-            if training.scheduler is not None:
-                training.scheduler.step()
+            step(training)
     return watched.checkup if watched is not None else None
 
 
