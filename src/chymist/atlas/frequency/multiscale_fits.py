@@ -270,7 +270,7 @@ def off_theory(run: xr.Dataset) -> xr.DataArray:
 
 
 FIT = Experiment(
-    "fit", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
+    "values", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
     prediction=shares, claims=(
         Claim("fit-halved", "A network a scale has at most half of a plain network's error.",
               scales_help, above(HALVED)),
@@ -292,8 +292,9 @@ FIT = Experiment(
 
 
 REACH = Experiment(
-    "reach", r"$\sin \mu x$ fitted by networks of four scales up to the largest; within reach is "
-    r"what has an error of at most 0.3 in the end.", reach, prediction=kernel_reach, claims=(
+    "frequencies", r"$\sin \mu x$ fitted by networks of four scales up to the largest; within "
+    "reach is what has an error of at most 0.3 in the end.", reach, prediction=kernel_reach,
+    claims=(
         Claim("reach-grows", "The highest frequency within reach is a power of the largest scale "
               "with an exponent near one.", exponent, between(0.7, 1.3)),
         Claim("kernel-foretells", "It is within a factor of two of where the kernel's rate has "
