@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chymist import catalogue, data
-from chymist.atlas.frequency import multiscale_equations, multiscale_fits
+from chymist.atlas.frequency import multiscale_equations, multiscale_fits, multiscale_reach
 from chymist.bench import Bench
 from chymist.cli import execute
 from chymist.errors import BadParameter
@@ -63,7 +63,7 @@ def test_late_is_the_least_of_the_last_tenth():
 
 def test_an_end_of_reach_lies_between_its_neighbours():
     mu = np.array([1.0, 2.0, 4.0])
-    end = multiscale_fits._end_of_reach
+    end = multiscale_reach._end_of_reach
     assert end(np.array([0.1, 0.1, 0.5]), mu) == pytest.approx(2**1.5)
     assert np.isnan(end(np.array([0.1, 0.2, 0.3]), mu))
     assert np.isnan(end(np.array([0.4, 0.2, 0.3]), mu))
