@@ -98,6 +98,27 @@ def test_the_error_of_your_samples_is_of_the_other_half():
         assert ((run.error > least) & (run.error < most)).sel(inner="trained").all()
 
 
+def test_samples_of_a_seed_do_not_feel_the_others():
+    experiment, p = STUDY.experiment("samples"), cell(sampled=(8,), sampled_steps=20)
+    alone, among = (experiment.run(p, Bench(STUDY.slug, "samples", s)) for s in ((0,), (0, 1)))
+    xr.testing.assert_allclose(alone, among.sel(seed=[0]), rtol=1e-5)
+
+
+def test_an_error_that_does_not_fall_shows_no_power():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    y = np.maximum(x[:, :1], 0) + 0.3 * rng.normal(size=(200, 1))
+    given = xr.Dataset({"x": (("sample", "feature"), x), "y": (("sample", "output"), y)})
+    notes: list[str] = []
+    bench = Bench(STUDY.slug, "samples", (0, 1, 2), input=given, note=notes.append)
+    run = STUDY.experiment("samples").run(cell(sampled=(4, 64), sampled_steps=2000), bench)
+    assert np.isnan(statistic("barron-like", run)).any()
+    assert np.isfinite(run.exponent.sel(inner="fixed")).all()
+    assert any("give fewer, as by --sampled 2,4,8" in note for note in notes)
+    alike = STUDY.experiment("samples").run(cell(sampled=(4, 64), outer_only=True), bench)
+    assert np.isfinite(statistic("barron-like", alike)).all()
+
+
 def test_a_table_is_fitted_once_whatever_the_dimensions(tmp_path, refused):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(300, 3))
