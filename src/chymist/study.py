@@ -81,8 +81,8 @@ class Experiment:
     `predicted_<name>`. What a clock measured has the attribute `clock`: it is never the same twice,
     so no claim may depend on it. An experiment that `reads` a variable uses the user's file
     (`bench.input`) when that has it; then only the experiments run whose variable the file has, so
-    that a picture and a sound go each to their own. `outputs` are files that can be made of what
-    was measured.
+    that a picture and a sound go each to their own. It runs once for each combination of axes, but
+    for those that it `ignores`. `outputs` are files that can be made of what was measured.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Experiment:
     control: Control
     prediction: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
     reads: str = ""
+    ignores: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
 
     @property
@@ -164,6 +165,12 @@ class Study:
                     raise BadStudy(
                         f"{self.slug}: the control of {experiment.name} flips unknown claim {name}",
                         did_you_mean(name, known),
+                    )
+            for name in experiment.ignores:
+                if name not in self.params.model_fields or self.params.role_of(name) != "axis":
+                    raise BadStudy(
+                        f"{self.slug}: {experiment.name} ignores {name}, which is no axis",
+                        did_you_mean(name, self.params.model_fields),
                     )
             if not experiment.control.flips:
                 raise BadStudy(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chymist import catalogue, data
-from chymist.atlas.frequency import multiscale_equations, multiscale_fits
+from chymist.atlas.frequency import multiscale_equations, multiscale_fits, multiscale_reach
 from chymist.bench import Bench
 from chymist.cli import execute
 from chymist.errors import BadParameter
@@ -29,7 +29,7 @@ def measured(name, seeds=(0, 1), given=None, **more):
     return run.merge(theory.rename({n: f"predicted_{n}" for n in theory}), join="exact")
 
 
-@pytest.mark.parametrize("name", ["scales", "activation", "fit", "reach", "equations"])
+@pytest.mark.parametrize("name", ["scales", "activations", "values", "frequencies", "equations"])
 def test_every_statistic_keeps_the_seeds_and_figures_draw(name):
     run = measured(name)
     for claim in STUDY.experiment(name).claims:
@@ -54,7 +54,7 @@ def test_points_differ_from_seed_to_seed_but_not_from_network_to_network():
 
 
 def test_late_is_the_least_of_the_last_tenth():
-    run = measured("fit", steps=100)
+    run = measured("values", steps=100)
     error = run.error
     found = multiscale_equations.late(error)
     last = error.sel(step=[t for t in error.step.values if t >= 90])
@@ -63,7 +63,7 @@ def test_late_is_the_least_of_the_last_tenth():
 
 def test_an_end_of_reach_lies_between_its_neighbours():
     mu = np.array([1.0, 2.0, 4.0])
-    end = multiscale_fits._end_of_reach
+    end = multiscale_reach._end_of_reach
     assert end(np.array([0.1, 0.1, 0.5]), mu) == pytest.approx(2**1.5)
     assert np.isnan(end(np.array([0.1, 0.2, 0.3]), mu))
     assert np.isnan(end(np.array([0.4, 0.2, 0.3]), mu))
@@ -72,7 +72,7 @@ def test_an_end_of_reach_lies_between_its_neighbours():
 
 def test_contributions_are_the_shares_of_a_kernel_that_stays():
     """A frequency at which one network alone has a rate is predicted to be its own."""
-    run = measured("fit", scales="1-32", parts="16-16")
+    run = measured("values", scales="1-32", parts="16-16")
     share = run.predicted_amplitude / run.wanted
     np.testing.assert_allclose(share.sum("scale"), 1)
     assert (share.sel(scale=32.0, band=slice(20, 40)) > 0.9).all()
@@ -103,20 +103,20 @@ def table(tmp_path):
 @pytest.mark.parametrize("columns", [1, 2])
 def test_your_own_values_are_fitted_and_held_out(table, columns):
     given = data.field(table(columns))
-    run = measured("fit", given=given, scales="auto", layers="24-24")
+    run = measured("values", given=given, scales="auto", layers="24-24")
     assert run.error.dims == ("network", "seed", "step")
     largest = float(run.scale[-1])
     assert largest == pytest.approx(np.pi / given.attrs["spacing"] / 3)
     assert np.isfinite(run.predicted_amplitude).all()
     x, _, tested, _, _ = multiscale_fits._points(
-        cell(), Bench(STUDY.slug, "fit", (0, 1), input=given)
+        cell(), Bench(STUDY.slug, "values", (0, 1), input=given)
     )
     assert (len(x), len(tested)) == (90, 30)
 
 
 def test_the_control_is_smooth_on_your_points(table):
     given = data.field(table(1))
-    bench = Bench(STUDY.slug, "fit", (0, 1), input=given)
+    bench = Bench(STUDY.slug, "values", (0, 1), input=given)
     x, y, tested, truth, _ = multiscale_fits._points(cell(target="smooth"), bench)
     np.testing.assert_allclose(y, np.sin(np.pi * x[:, 0]))
     np.testing.assert_allclose(truth, np.sin(np.pi * tested[:, 0]))

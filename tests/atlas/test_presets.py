@@ -8,7 +8,7 @@ from chymist.bench import Bench
 from chymist.claims import judge
 
 FEW = {
-    "barron-approximation": {},
+    "barron-approximation": {"sampled_steps": 40},
     "condensation": {"steps": 200, "size_steps": 10, "dropout_steps": 40},
     "edge-of-stability": {
         "steps": 60, "momentum_steps": 60, "adaptive_steps": 60, "small_steps": 60,
@@ -49,7 +49,7 @@ def test_a_large_preset_runs_end_to_end(slug, preset, name, arm):
     experiment = study.experiment(name)
     change = experiment.control.change if arm == "control" else {}
     whole = study.params.parse({**study.presets[preset], **change})
-    (p,) = whole.model_copy(update=FEW[slug]).cells()
+    p, *_ = whole.model_copy(update=FEW[slug]).cells()
     data = experiment.run(p, Bench(slug, name, (0,)))
     if experiment.prediction:
         theory = experiment.prediction(p, data)

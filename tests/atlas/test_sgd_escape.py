@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from chymist import data
-from chymist.atlas.dynamics import escape, well
+from chymist.atlas.dynamics import escape, minima, well
 from chymist.atlas.dynamics import sgd_escape as study
 from chymist.bench import Bench
 from chymist.errors import BadInput, BadParameter
@@ -56,8 +56,8 @@ def test_what_is_stable_does_not_leave_in_one_dimension():
 def test_restarts_begin_where_gradient_descent_ended():
     p = study.EscapeParams.parse(SMALL).cells()[0]
     bench = Bench("s", "restart", (0, 1))
-    x, y = escape._problem(p, bench)
-    start = escape._minima(p, bench, p.lr0)
+    x, y = minima.problem(p, bench)
+    start = minima.minima(p, bench, p.lr0)
     loss = (0.5 * (start.predict(x) - y) ** 2).mean(("sample", "feature"))
     first = run("settling").loss.isel(step=0)
     assert (loss < 0.1).all() and (first < 0.1).all()

@@ -208,6 +208,17 @@ def test_a_study_without_input_refuses_data(lab, variant, wave):
         chymist.run(path, data=wave)
 
 
+def test_an_experiment_runs_once_over_axes_that_it_ignores(lab, variant):
+    path = str(variant('reads="y"', 'reads="y", ignores=("width",)'))
+    run = chymist.run(path, width=(4, 8))
+    assert [(c.arm, dict(c.place)) for c in run.chunks] == [("treatment", {}), ("control", {})]
+    assert "width" not in run.data["means"].dims
+    swept = chymist.run(path, sweep={"width": (4, 8)})
+    assert [dict(c.place) for c in swept.chunks] == [{}, {}]
+    with pytest.raises(BadStudy, match="means ignores centre, which is no axis"):
+        chymist.run(str(variant('reads="y"', 'reads="y", ignores=("centre",)')))
+
+
 def test_a_reader_whose_data_no_experiment_reads_is_named(lab, variant, wave):
     path = variant('reads="y"', 'reads="z"')
     with pytest.raises(BadStudy, match=r"no experiment reads what .* holds: x, y"):

@@ -73,6 +73,38 @@ def test_an_archive_of_objects_is_not_unpickled(tmp_path):
         data.table(tmp_path / "t.npz")
 
 
+def sampled(rows=200, **columns):
+    grid = np.arange(rows)
+    given = {"a": grid % 7, "b": grid % 11, "y": grid % 5} | columns
+    lines = zip(*(np.broadcast_to(v, rows).tolist() for v in given.values()), strict=True)
+    return "\n".join([",".join(given), *(",".join(map(str, line)) for line in lines)])
+
+
+def test_a_sampled_function_has_inputs_of_unit_variance(tmp_path):
+    found = data.sampled_function(written(tmp_path, sampled(240, b=np.arange(240) * 1e6)))
+    assert found.x.shape == (240, 2)
+    np.testing.assert_allclose(found.x.mean("sample"), 0, atol=1e-12)
+    np.testing.assert_allclose(found.x.var("sample"), 1)
+    assert float(found.y.var()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (sampled(199), "has 199 rows"),
+        ("a,y\n" + "1,2\n2,1\n" * 100, "has one feature"),
+        (sampled(y2=np.arange(200)), "has 2 targets"),
+        (sampled(b=3.5), "column b is constant"),
+        (sampled(c=-2 * (np.arange(200) % 7)), "columns a and c are the same but for scale"),
+        (sampled(y=1), "the target is constant"),
+    ],
+)
+def test_samples_that_show_no_function_are_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        data.sampled_function(written(tmp_path, text))
+    assert caught.value.hint
+
+
 def test_digits_are_centred_and_of_unit_size():
     x, label = data.digits8(100)
     np.testing.assert_allclose(x.mean(0), 0, atol=1e-12)

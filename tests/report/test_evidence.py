@@ -124,6 +124,15 @@ def test_what_changed_makes_it_stale(kept, variant, tmp_path, old, new, said):
     assert not (tmp_path / "other").exists()
 
 
+def test_evidence_of_experiments_that_are_gone_is_stale(kept, variant, tmp_path):
+    _, _, path = kept
+    study = catalogue.find(str(variant('Experiment(\n            "means"', 'Experiment("others"')))
+    gone = "experiment others is new; experiment means is gone"
+    page = pages([study], path.parent, tmp_path / "atlas")["tiny.md"]
+    assert f"**Stale:** {gone}." in page
+    assert "None of the study's experiments was part of it." in page
+
+
 def test_what_does_not_decide_a_claim_leaves_it_valid(kept, variant):
     _, _, path = kept
     study = catalogue.find(str(variant("The mean is near one.", "It is near one.")))

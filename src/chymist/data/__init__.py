@@ -47,7 +47,7 @@ from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
-from chymist.data.tables import one_target, table
+from chymist.data.tables import one_target, sampled_function, table
 from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
 
 __all__ = [
@@ -103,6 +103,7 @@ __all__ = [
     "random_graph",
     "rewired",
     "primes",
+    "sampled_function",
     "signal",
     "sound",
     "sphere",

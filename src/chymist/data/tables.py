@@ -20,6 +20,8 @@ FEWEST, MOST = 4, 20_000
 """Rows of a table."""
 SMALL = 256
 """Rows of a table whose kernel is kept for every network."""
+SAMPLED = 200
+"""Fewest rows of which half can be fitted and half judged by."""
 LARGEST = 256 * 2**20
 """Most bytes of a file that is read."""
 SAVE = "write it by numpy.savez(path, x=..., y=...)"
@@ -39,7 +41,11 @@ def table(path: Path | str) -> xr.Dataset:
         BadInput: no such file, over 256 MiB, no table, a cell that is not a finite number (its row
             and column are named), a constant target, fewer than 4 rows or more than 20 000.
     """
-    path = Path(path)
+    return _checked(Path(path))[0]
+
+
+def _checked(path: Path) -> tuple[xr.Dataset, list[str]]:
+    """Return a table and the names of its features, then of its targets."""
     x, y, names = (_archive if path.suffix.lower() == ".npz" else _text)(path)
     if not FEWEST <= len(x) <= MOST:
         raise BadInput(f"{path.name} has {len(x)} rows", f"allowed: {FEWEST} to {MOST}")
@@ -53,7 +59,7 @@ def table(path: Path | str) -> xr.Dataset:
     )
     data["x"].attrs = {"long_name": f"features of {path.name}", "units": "1"}
     data["y"].attrs = {"long_name": f"targets of {path.name}", "units": "1"}
-    return data
+    return data, names
 
 
 def one_target(path: Path | str) -> xr.Dataset:
@@ -82,6 +88,40 @@ def one_target(path: Path | str) -> xr.Dataset:
     if len(np.unique(x.values, axis=0)) < rows:
         raise BadInput(f"{name} has two rows with the same features",
                        "give each once, with its mean target")  # fmt: skip
+    x.attrs, y.attrs = found.x.attrs, found.y.attrs
+    return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
+
+
+def sampled_function(path: Path | str) -> xr.Dataset:
+    """Read samples of a function of several inputs, each input of mean 0 and variance 1.
+
+    Of the rows one half can be fitted and the other judged by. The target is centred and divided by
+    its standard deviation.
+
+    Raises:
+        BadInput: see `table`; fewer than 200 rows or 2 features, more than one target, a feature
+            that is constant, or two that are the same but for scale (they are named).
+    """
+    path = Path(path)
+    found, names = _checked(path)
+    name, (rows, inputs) = path.name, found.x.shape
+    if rows < SAMPLED:
+        raise BadInput(f"{name} has {rows} rows", f"allowed: {SAMPLED} to {MOST}")
+    if inputs < 2:
+        raise BadInput(f"{name} has one feature", "give a function of two inputs or more")
+    if found.sizes["output"] > 1:
+        raise BadInput(f"{name} has {found.sizes['output']} targets", "give one column y")
+    x, y = (v - v.mean("sample") for v in (found.x, found.y))
+    spread = x.std("sample").values
+    flat = np.flatnonzero(~(spread > 1e-12 * abs(found.x).max("sample").values))
+    if len(flat):
+        raise BadInput(f"{name}: column {names[flat[0]]} is constant", "leave it out")
+    x, y = x / spread, y / y.std()
+    alike = np.argwhere(np.triu(abs(x.values.T @ x.values) > (1 - 1e-9) * rows, 1))
+    if len(alike):
+        first, second = (names[i] for i in alike[0])
+        raise BadInput(f"{name}: columns {first} and {second} are the same but for scale",
+                       "leave one out")  # fmt: skip
     x.attrs, y.attrs = found.x.attrs, found.y.attrs
     return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
 

@@ -107,21 +107,23 @@ def _cells(
     """Yield experiment, arm, parameters and place of each cell."""
     axes = [n for n in study.params.model_fields if study.params.role_of(n) == "axis"]
     for experiment in experiments:
+        own = [n for n in axes if n not in experiment.ignores]
         for arm in ARMS:
             change = dict(experiment.control.change) if arm == "control" else {}
             seen = set()
             for point in points:
                 whole = study.params.parse({**base, **point, **change}).model_dump(mode="json")
-                swept = {n: whole[n] for n in point if n not in change}
-                for values in product(*(whole[n] for n in axes)):
-                    cell = dict(zip(axes, values, strict=True))
+                swept = {n: whole[n] for n in point if n not in {*change, *experiment.ignores}}
+                first = {n: whole[n][:1] for n in axes}
+                for values in product(*(whole[n] for n in own)):
+                    cell = dict(zip(own, values, strict=True))
                     place = {**swept, **cell}
                     if str(place) not in seen:
                         seen.add(str(place))
                         yield (
                             experiment.name,
                             arm,
-                            {**whole, **{n: [v] for n, v in cell.items()}},
+                            {**whole, **first, **{n: [v] for n, v in cell.items()}},
                             place,
                         )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +124,14 @@ def _without_folder(command: str) -> str:
 def stale(study: Study, preset: str, record: Mapping[str, Any]) -> list[str]:
     """Say what of the study has changed since the record was made; empty if it is still evidence.
 
-    Compared are the claims (their statistic's source, region, centre and tolerance) and the
-    preset's parameters, not what the statistic is made of.
+    Compared are the names of the experiments, from which random numbers come, the claims (their
+    statistic's source, region, centre and tolerance) and the preset's parameters, not what the
+    statistic is made of.
     """
+    wrong = _renamed("experiment", [e.name for e in study.experiments], record["experiments"])
     now = {c.name: c.digest() for e in study.experiments for c in e.claims}
     then = record["claims"]
-    wrong = [f"claim {name} is new" for name in now if name not in then]
-    wrong += [f"claim {name} is gone" for name in then if name not in now]
+    wrong += _renamed("claim", now, then)
     wrong += [f"claim {n} has changed" for n in now if n in then and now[n] != then[n]]
     if preset not in study.presets:
         return [*wrong, f"preset {preset} is gone"]
@@ -139,3 +140,10 @@ def stale(study: Study, preset: str, record: Mapping[str, Any]) -> list[str]:
         if parameters.get(name) != record["parameters"].get(name):
             wrong.append(f"parameter {name} has changed")
     return wrong
+
+
+def _renamed(what: str, now: Iterable[str], then: Iterable[str]) -> list[str]:
+    """Say which names there were not, and which there are no more."""
+    now, then = list(now), list(then)
+    wrong = [f"{what} {name} is new" for name in now if name not in then]
+    return wrong + [f"{what} {name} is gone" for name in then if name not in now]

@@ -357,8 +357,13 @@ def references(manifest: Mapping[str, Any]) -> list[Reference]:
 
 
 def summary(views: Sequence[ExperimentView]) -> str:
-    """Say the result in one sentence, counting claims and controls."""
+    """Say the result in one sentence, counting claims and controls.
+
+    Evidence of experiments that the study no longer has judges none of its claims.
+    """
     statuses = [claim.status for view in views for claim in view.claims]
+    if not statuses:
+        return "None of the study's experiments was part of it."
     counts = [(statuses.count(s), s) for s in ("supported", "refuted", "inconclusive")]
     present = [(n, s) for n, s in counts if n]
     if len(statuses) == 1:

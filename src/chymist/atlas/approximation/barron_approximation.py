@@ -5,12 +5,13 @@ that mean with error c/m in every dimension. Fixed random neurons, combined at b
 of m that dies with the dimension; trained neurons reach the same error in all.
 """
 
-from chymist import references, stats
+from chymist import data, references, stats
 from chymist.atlas.approximation import barron_figures as draw
 from chymist.atlas.approximation import random_neurons, trained_neurons
+from chymist.atlas.approximation.sampled_neurons import SAMPLED
 from chymist.claims import Claim, above, below, between
 from chymist.params import Axis, Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Study
+from chymist.study import Control, Experiment, Figure, Input, Study
 
 
 class BarronParams(Params):
@@ -31,6 +32,9 @@ class BarronParams(Params):
     trained: Lane[int] = Field((8, 16), ge=2, le=256, description="numbers of trained neurons")
     starts: int = Field(3, ge=1, le=1000, description="starts, of which the best counts")
     outer_only: bool = Field(False, description="train the outer weights alone")
+    sampled: Lane[int] = Field((8, 16, 32), ge=2, le=1024, description=(
+        "numbers of neurons that fit samples"))
+    sampled_steps: int = Field(4000, ge=1, le=10**6, description="updates there")
 
 
 def monte_carlo_slope(run):
@@ -144,7 +148,7 @@ STUDY = Study(
     slug="barron-approximation", family="approximation", params=BarronParams,
     title="Barron functions and the curse of dimension",
     question="Which functions do networks approximate efficiently in high dimension?",
-    experiments=(DRAWN, FIXED, TRAINED), cover="exponents",
+    experiments=(DRAWN, FIXED, TRAINED, SAMPLED), cover="exponents",
     theory=r"""
 Let $x$ be uniform on the sphere $S^{d-1}$ and $f(x) = E_v\,\mathrm{relu}(v \cdot x)$, $|v| = 1$: a
 Barron function of norm at most 1. The mean of $m$ neurons drawn like $v$ has the squared error
@@ -169,5 +173,7 @@ worst case over Barron functions the best exponent is $-1 - 3/(d-1)$.
         "dimension": (2, 3, 4, 5, 6, 8, 12), "drawn": (8, 16, 32, 64, 128, 256), "draws": 400,
         "fixed": (16, 32, 64, 128, 256, 512, 1024, 2048, 4096), "codimension": (1, 2, 3),
         "trained": (8, 16, 32, 64), "seeds": 20}},
-    cost={"quick": 60, "paper": 7200},
+    cost={"quick": 65, "paper": 7200},
+    input=Input("samples of a function of two inputs or more: a table of at least 200 rows, the "
+                "last column or y its value", (".csv", ".npz"), data.sampled_function),
 )  # fmt: skip

@@ -89,6 +89,24 @@ def trained(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     return alt.hconcat(*charts).resolve_scale(y="shared")
 
 
+def samples(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Error of fixed and of trained neurons over m; beside it the control."""
+    words = LOGS | {"title": "held-out error / variance", "x_title": "neurons m"}
+    parts = [(run, "inner weights trained")]
+    if control is not None:
+        parts.append((control, "outer weights alone (control)"))
+    return alt.hconcat(*(
+        figures.measured(part.error, "m", colour="inner", points=True, **words)
+        .properties(title=name, width=230) for part, name in parts
+    )).resolve_scale(y="shared")  # fmt: skip
+
+
+def sample_paths(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Path norms over m, of fixed and of trained neurons."""
+    return figures.measured(run.path_norm, "m", colour="inner", points=True,
+                            title="path norm Σ |a||(w, b)|", x_title="neurons m", **LOGS)
+
+
 def path(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Path norms over the dimension by m; the Barron norm and three times it as rules."""
     chart = figures.measured(

@@ -92,7 +92,7 @@ conserves $x^2 - y^2$ and ends at the sharpness $2\sqrt{(x^2-y^2)^2 + 4}$.
                   "momentum": (0.5, 0.9), "momentum_steps": 10_000, "adaptive_steps": 10_000,
                   "small_steps": 3000, "starts": 200, "seeds": 10},
     },
-    cost={"quick": 90, "paper": 40_000},
+    cost={"quick": 120, "paper": 40_000},
     input=Input("a table of features and targets: CSV with a header, targets in columns y..., or "
                 "NPZ with arrays x and y", (".csv", ".npz"), data.table),
 )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from chymist import data
-from chymist.atlas.dynamics.escape import DIAGRAM, GROW, RESTART, SETTLE
+from chymist.atlas.dynamics.escape import GROW, RESTART
+from chymist.atlas.dynamics.landing import DIAGRAM, SETTLE
 from chymist.atlas.dynamics.well import THRESHOLD, WELL
 from chymist.bibliography import references
 from chymist.params import Field, Lane, Params
@@ -93,7 +94,7 @@ more dimensions the second moment obeys a linear map, whose largest eigenvalue d
         "seeds": 10, "runs": 20_000, "samples": 500, "width": 200, "gd_steps": 20_000,
         "orders": 16, "settle_steps": 20_000, "diagram_steps": 20_000,
         "diagram_batch": (1, 4, 16, 500)}},
-    cost={"quick": 40, "paper": 20_000},
+    cost={"quick": 25, "paper": 20_000},
     answers=("batch-size", "step-size", "implicit-bias", "stability"), cover="restarts",
     input=Input("a table of features and one target, to whose minima restarts are asked: CSV with "
                 "a header, or NPZ with arrays x and y; 4 to 256 rows", (".csv", ".npz"),

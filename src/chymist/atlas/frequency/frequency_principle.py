@@ -186,7 +186,7 @@ frequencies are exponentially weak in its gradient while $w$ is small, less so w
         "paper-61": {"layers": "200-200-200-100", "start": "small", "signal": "two-sines",
                      "points": 61, "lr": 2e-5, "steps": 10_000},
     },
-    cost={"quick": 50, "paper": 4_000, "paper-61": 400},
+    cost={"quick": 40, "paper": 4_000, "paper-61": 400},
     answers=("order", "activation", "initialisation", "loss", "features"),
     input=Input("one period of a signal: columns x, y, x increasing", (".csv",), data.signal),
 )  # fmt: skip

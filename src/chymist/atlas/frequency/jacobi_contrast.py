@@ -213,7 +213,7 @@ $|\sum_k e_k \rho_k^t \phi_k| < \varepsilon$ everywhere.
     presets={"quick": {}, "paper": {"seeds": 10, "points": 128, "modes": 16, "updates": 12_000,
                                     "layers": "256-256", "gain": 6.0, "grid": 512,
                                     "switch": "30-100-300-1000-3000"}},
-    cost={"quick": 40, "paper": 3000},
+    cost={"quick": 50, "paper": 3000},
     answers=("order", "loss", "solvers", "cost", "remedy"), cover="hybrid-work",
     input=Input("a source on a square (a picture's grey values, or f in .npz), or a symmetric "
                 "matrix (A, b in .npz; Matrix Market)", (".png", ".jpg", ".jpeg", ".npz", ".mtx"),

@@ -243,7 +243,7 @@ SCALES = Experiment(
 
 
 ACTIVATION = Experiment(
-    "activation", "The same equation by networks with scales and five activations.", activations,
+    "activations", "The same equation by networks with scales and five activations.", activations,
     claims=(
         Claim("sine-first", "Within scales the sine has at most half the error of tanh and ReLU.",
               partial(over_usual, ("sin",)), above(HALVED)),

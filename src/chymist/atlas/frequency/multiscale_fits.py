@@ -26,10 +26,6 @@ GRID = 512
 """Points of the line on which contributions are analysed."""
 POINTS = 256
 """Points that are fitted, but for the user's own."""
-FAILED = 0.3
-"""Relative error above which a frequency is out of reach."""
-LEVEL = 1e-3
-"""Rate, relative to the lowest frequency's, at which theory lets the reach end."""
 
 
 def fit(p: Any, bench: Bench) -> xr.Dataset:
@@ -52,7 +48,7 @@ def fit(p: Any, bench: Bench) -> xr.Dataset:
     line = _line(dims)
     for name in ("plain", "equal", "scales"):
         build = network(given, name, dims, "sin", apart=True)
-        record = {_distance(tested, truth): every(p.steps // 40)}
+        record = {distance(tested, truth): every(p.steps // 40)}
         apart = _contributions(line, 1 if name == "plain" else len(scales))
         run = bench.train(
             bench.networks(build, models.glorot_normal_start), solvers.Adam(p.lr), samples(x),
@@ -88,9 +84,9 @@ def shares(p: Any, run: xr.Dataset) -> xr.Dataset:
     x = ((np.arange(GRID) + 0.5) / GRID * 2 - 1)[:, None]
     # Through the window that the amplitudes were seen through.
     waves = np.hanning(GRID) * np.sin(np.pi * run.band.values[:, None] * x[:, 0])
-    kernel = partial(_kernel, p)
+    own = partial(kernel, p)
     rates = np.array([
-        stretching.wave_rates(stretching.stretched_kernel(kernel, x, [s]), waves)
+        stretching.wave_rates(stretching.stretched_kernel(own, x, [s]), waves)
         for s in run.scale.values.tolist()
     ])  # fmt: skip
     share = xr.DataArray(rates / rates.sum(axis=0), {"scale": run.scale, "band": run.band})
@@ -102,66 +98,7 @@ def shares(p: Any, run: xr.Dataset) -> xr.Dataset:
     })  # fmt: skip
 
 
-def reach(p: Any, bench: Bench) -> xr.Dataset:
-    """Fit sin(mu x) by networks of four scales, geometric from 1 to `largest`.
-
-    Or, with the direction "compress", down to 1 / largest.
-
-    Returns:
-        error (largest, mu, seed) at the end; reach (largest, seed), the smallest mu whose error is
-        above 0.3, interpolated; NaN where all are, or none.
-    """
-    ends = p.largest.values.tolist()
-    mu = np.geomspace(0.5 * min(ends), 4 * max(ends), p.waves).round(2)
-    points = max(192, int(6 * max(ends)))
-    x = ((np.arange(points) + 0.5) / points * 2 - 1)[:, None]
-    fine = np.linspace(-1, 1, 1001)[:, None]
-    target = samples(np.sin(mu[:, None] * x[:, 0]), mu=mu.tolist())
-    truth = xr.DataArray(np.sin(mu[:, None] * fine[:, 0]), {"mu": mu}, ("mu", "sample"))
-    sizes = [int(n) for n in p.parts.split("-")]
-    networks = bench.networks(
-        lambda: models.MultiScale(
-            lambda: models.MLP(1, *sizes, 1, activation="sin"), [1.0] * p.octaves
-        ),
-        partial(models.stretched_start, largest=_ends(p)),
-    )
-    run = bench.train(
-        networks, solvers.Adam(p.reach_lr), samples(x), target, steps=p.reach_steps,
-        record={_distance(fine, truth): every(max(1, p.reach_steps // 40))}, label="reach",
-    ).data  # fmt: skip
-    error = run.error.sel(step=slice(0.9 * p.reach_steps, None)).min("step")
-    error = error.transpose("largest", "mu", "seed").assign_attrs(run.error.attrs)
-    found = xr.apply_ufunc(
-        _end_of_reach, error, error.mu, input_core_dims=[["mu"], ["mu"]], vectorize=True
-    )
-    found.attrs = {"long_name": "highest frequency within reach", "units": "1"}
-    return xr.Dataset({"error": error, "reach": found})
-
-
-def kernel_reach(p: Any, run: xr.Dataset) -> xr.Dataset:
-    """Return the mu at which the tangent kernel's rate has fallen to a thousandth of the lowest.
-
-    Of waves through a window: the ends of the interval are steps, which have all frequencies.
-    """
-    frequencies = np.geomspace(1, 16 * float(p.largest.max()), 200)
-    x = ((np.arange(GRID) + 0.5) / GRID * 2 - 1)[:, None]
-    waves = np.hanning(GRID) * np.sin(frequencies[:, None] * x[:, 0])
-    ends = []
-    for largest in _ends(p).values.tolist():
-        scales = models.geometric_scales(p.octaves, largest)
-        kernel = stretching.stretched_kernel(partial(_kernel, p), x, scales)
-        rates = stretching.wave_rates(kernel, waves)
-        ends.append(stretching.reach(rates, frequencies, LEVEL))
-    predicted = xr.DataArray(ends, {"largest": run.largest}) + 0 * run.seed
-    return xr.Dataset({"reach": predicted})
-
-
-def _ends(p: Any) -> Any:
-    """The last of the scales, of which the first is 1, by `largest`."""
-    return p.largest if p.direction == "stretch" else 1 / p.largest
-
-
-def _kernel(p: Any, x: np.ndarray) -> np.ndarray:
+def kernel(p: Any, x: np.ndarray) -> np.ndarray:
     """The tangent kernel of one of the networks of sines, infinitely wide, started like it."""
     widths = [int(n) for n in p.parts.split("-")]
     return infinite_width.kernels(
@@ -228,20 +165,11 @@ def _amplitudes(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _distance(points: np.ndarray, truth: Any) -> instruments.Instrument:
+def distance(points: np.ndarray, truth: Any) -> instruments.Instrument:
     """Relative L2 distance of the sum of outputs."""
     if not isinstance(truth, xr.DataArray):
         truth = xr.DataArray(truth, dims="sample")
     return instruments.relative_distance(samples(points), truth, total=True)
-
-
-def _end_of_reach(error: np.ndarray, mu: np.ndarray) -> float:
-    above = np.flatnonzero(error > FAILED)
-    if not len(above) or above[0] == 0:
-        return float("nan")
-    last = above[0]
-    part = (FAILED - error[last - 1]) / (error[last] - error[last - 1])
-    return float(np.exp(np.log(mu[last - 1]) + part * np.log(mu[last] / mu[last - 1])))
 
 
 def order(run: xr.Dataset) -> xr.DataArray:
@@ -257,20 +185,8 @@ def off_centre(run: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(found)
 
 
-def exponent(run: xr.Dataset) -> xr.DataArray:
-    """Exponent a of reach ~ largest scale^a."""
-    found: Any = stats.log_slope(run.reach, "largest")
-    return xr.DataArray(found)
-
-
-def off_theory(run: xr.Dataset) -> xr.DataArray:
-    """The reach over what the tangent kernel foretells."""
-    found: Any = run.reach / run.predicted_reach
-    return xr.DataArray(found)
-
-
 FIT = Experiment(
-    "fit", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
+    "values", "Values on a line or a plane, fitted by three networks: your own, or a chirp.", fit,
     prediction=shares, claims=(
         Claim("fit-halved", "A network a scale has at most half of a plain network's error.",
               scales_help, above(HALVED)),
@@ -288,22 +204,4 @@ FIT = Experiment(
     ),
     control=Control("A smooth target needs no scales.", {"target": "smooth"}, ("fit-halved",)),
     reads="point",
-)  # fmt: skip
-
-
-REACH = Experiment(
-    "reach", r"$\sin \mu x$ fitted by networks of four scales up to the largest; within reach is "
-    r"what has an error of at most 0.3 in the end.", reach, prediction=kernel_reach, claims=(
-        Claim("reach-grows", "The highest frequency within reach is a power of the largest scale "
-              "with an exponent near one.", exponent, between(0.7, 1.3)),
-        Claim("kernel-foretells", "It is within a factor of two of where the kernel's rate has "
-              "fallen to a thousandth.", off_theory, between(0.5, 2)),
-    ),
-    figures=(
-        Figure("reach", "Highest frequency within reach; dashed, by the tangent kernel.",
-               draw.reach),
-        Figure("reach-errors", "Error by frequency.", draw.frequencies),
-    ),
-    control=Control("Where inputs are compressed as much instead, the reach does not grow.",
-                    {"direction": "compress"}, ("reach-grows",)),
 )  # fmt: skip

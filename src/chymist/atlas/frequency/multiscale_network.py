@@ -17,7 +17,8 @@ from chymist.atlas.frequency.multiscale_equations import (
     SCALES,
     scales_of,
 )
-from chymist.atlas.frequency.multiscale_fits import FIT, REACH
+from chymist.atlas.frequency.multiscale_fits import FIT
+from chymist.atlas.frequency.multiscale_reach import REACH
 from chymist.bibliography import references
 from chymist.params import Field, Lane, Params
 from chymist.study import Input, Study
@@ -116,7 +117,7 @@ border, where $c \geq 0$; of $\int (\Delta u - cu + f)^2$ plus the same, otherwi
         "lr": 1e-3, "steps": 5000, "decay": 20.0, "wave": 20.0, "waves": 17, "reach_steps": 2000,
         "reach_lr": 1e-3, "equations": "poisson-line+poisson-chirps+poisson-ring+poisson-holes+"
         "boltzmann-line+boltzmann-square+helmholtz-line"}},
-    cost={"quick": 60, "paper": 250_000},
+    cost={"quick": 100, "paper": 250_000},
     answers=("inputs", "solvers", "activation", "remedy"), cover="scales-errors",
     input=Input("values at points of a line or a plane: a table of one or two coordinates and a "
                 "value", (".csv", ".npz"), data.field),

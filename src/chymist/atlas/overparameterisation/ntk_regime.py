@@ -282,7 +282,7 @@ $\alpha = m^{-1/2}$.
                   "deep": (64, 128, 256, 512, 1024), "student_steps": 10_000,
                   "alpha": (0.1, 0.3, 1, 3, 10, 30, 100, 300)},
     },
-    cost={"quick": 90, "paper": 9_000},
+    cost={"quick": 30, "paper": 9_000},
     answers=("width", "features", "activation", "step-size"), cover="exponents",
     input=Input("a table: columns of features, the last or y the target; 4 to 256 rows",
                 (".csv", ".npz"), data.one_target),
