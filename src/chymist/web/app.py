@@ -46,6 +46,7 @@ from chymist.web.queue import Live, Queue, TooMany
 from chymist.web.reading import Reading
 from chymist.web.run_page import RunPages
 from chymist.web.shelf import Shelf
+from chymist.web.trace import Seen
 
 BEAT = 15.0
 """Seconds after which a stream says that it is still there."""
@@ -257,17 +258,23 @@ def show_early(request: Request) -> Response:
 
 
 async def follow_run(request: Request) -> Response:
-    """A stream of how a run stands, for its page; it ends with the run."""
+    """A stream of how a run stands and what is drawn of it, for its page; it ends with the run.
+
+    What was drawn before it was opened comes first.
+    """
     house, run = _house(request), request.path_params["run"]
     await run_in_threadpool(house.reading.place, run)
 
     async def states() -> AsyncIterator[dict[str, Any]]:
-        seen = -1
+        seen, drawn = -1, Seen()
         while (live := house.queue.runs.get(run)) and not house.queue.closed:
             now = house.queue.version
             if live.version > seen or live.state == "waiting":
                 seen = live.version
                 yield {"event": "state", "data": json.dumps(house.queue.told(live))}
+            first = not drawn.points and not drawn.pictures
+            if (new := live.trace.since(drawn)) is not None:
+                yield {"event": "drawn", "data": json.dumps({"whole": first, **new})}
             if live.over:
                 return
             await house.queue.changes(now, BEAT)
