@@ -36,7 +36,9 @@ from chymist.errors import (
 )
 from chymist.lab import runner
 from chymist.lab.chunk import read_seals
+from chymist.lab.layout import is_watched
 from chymist.lab.plan import chunks_of, read_plan
+from chymist.lab.watched import Watched
 from chymist.study import Study
 from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
 from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
@@ -221,16 +223,17 @@ async def _plan(house: House, study: Study, form: forms.Form, name: str, content
     order: dict[str, Any] = {
         "preset": form.preset,
         "lab": str(house.reading.lab.folder),
-        "until_decided": form.until_decided,
         "threads": house.threads,
         "name": house.shelf.name(study.slug),
     }
     if not name:
-        plan = partial(runner.plan, study, **{**order, **form.changed})
+        plan = partial(runner.plan, study, **{**order, **form.asked, **form.changed})
         return (await run_in_threadpool(plan)).name
     accepted = study.input.suffixes if study.input else ()
     suffix = uploads.ending(name, content, accepted)
-    return await uploads.planned(content, suffix, {**order, "parameters": form.changed})
+    return await uploads.planned(
+        content, suffix, {**order, "asked": form.asked, "parameters": form.changed}
+    )
 
 
 def show_lab(request: Request) -> Response:
@@ -322,14 +325,18 @@ async def resume(request: Request) -> Response:
 def download(request: Request) -> Response:
     """A file of a finished run, by a fixed name."""
     house, run, name = _house(request), request.path_params["run"], request.path_params["file"]
-    if name not in downloads.FILES:
+    if name not in downloads.NAMES:
         raise HTTPException(404)
-    found = house.reading.open(run)
+    folder = house.reading.place(run)
+    found = Watched.open(folder) if is_watched(folder) else house.reading.open(run)
     path, kind = downloads.made(found, name)
+    called = (
+        found.manifest["name"] if isinstance(found, Watched) else found.manifest["study"]["slug"]
+    )
     return FileResponse(
         path,
         media_type=kind,
-        filename=f"{found.manifest['study']['slug']}-{run}-{name}",
+        filename=f"{called}-{run}-{name}",
         background=BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True),
     )
 

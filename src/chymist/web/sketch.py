@@ -33,7 +33,7 @@ LARGEST = 64
 """Pixels a side of a picture; larger ones are thinned."""
 RATIO, PARTS = 1.06, 80
 """A step is drawn when it is so many times the last one, or so large a part of all steps later."""
-SHARE, GRACE = 0.004, 0.01
+SHARE, GRACE = 0.004, 0.005
 """Of the time of a chunk; and seconds that looking may take in any case."""
 TOGETHER = 40
 """Lines in one message."""
@@ -174,7 +174,7 @@ class _Training:
             self.lines[key] = list(self._named(instrument, rows, values))
         flat = values.reshape(len(values), -1)
         for row, entry, about in self.lines[key]:
-            self.sketch.add(about["number"], about, step, float(flat[row, entry]))
+            self.sketch.add(about["number"], about, step, flat[row, entry].item())
 
     def _named(
         self, instrument: Instrument, rows: Tensor, values: Tensor

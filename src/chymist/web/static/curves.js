@@ -8,6 +8,7 @@ const HEIGHT = 200;
 const EDGE = { left: 52, right: 10, top: 8, bottom: 36 };
 const lines = new Map();
 let pictures = [];
+const opened = new Set();
 
 function made(name, attributes = {}, words = "") {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -91,12 +92,13 @@ function path(points, x, y) {
   return words;
 }
 
-// The last training's lines have colours, and those before it while all of them are few.
+// Colours by line: the last training's, or those of several while each has a single line.
 function coloured(shown) {
-  const last = shown.at(-1).about.training;
-  const mine = shown.filter(({ about }) => about.training === last);
-  const singly = shown.every((line) => line.alone);
-  return new Set(singly ? shown.slice(-HUES) : mine.slice(-HUES));
+  const trainings = [...grouped(shown, ({ about }) => about.training).values()];
+  const singly = trainings.every((mine) => mine.length === 1);
+  const order = singly ? shown : trainings.at(-1);
+  const hues = order.map((line, i) => [line, i % HUES]);
+  return new Map(hues.slice(-HUES));
 }
 
 function chart(shown, width) {
@@ -126,23 +128,23 @@ function chart(shown, width) {
   }
   svg.append(made("text", { x: width - EDGE.right, y: HEIGHT - 3, "text-anchor": "end" }, "updates"));
   const bright = coloured(shown);
-  const order = [...shown.filter((line) => !bright.has(line)), ...bright];
+  const order = [...shown.filter((line) => !bright.has(line)), ...bright.keys()];
   for (const line of order) {
     const arm = line.about.arm === "control" ? " control" : "";
-    const kind = bright.has(line) ? `hue-${line.hue}` : "past";
+    const kind = bright.has(line) ? `hue-${bright.get(line)}` : "past";
     svg.append(made("path", { class: `curve ${kind}${arm}`, d: path(line.points, x, y) }));
   }
   const figure = element("figure");
-  figure.append(element("figcaption", "", what), svg, legend([...bright]));
+  figure.append(element("figcaption", "", what), svg, legend(bright));
   return figure;
 }
 
 function legend(bright) {
   const list = element("ul");
-  for (const line of bright) {
+  for (const [line, hue] of bright) {
     const arm = line.about.arm === "control" ? " control" : "";
     const key = made("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" });
-    key.append(made("path", { class: `curve hue-${line.hue}${arm}`, d: "M1 4H21" }));
+    key.append(made("path", { class: `curve hue-${hue}${arm}`, d: "M1 4H21" }));
     const words = [line.about.arm === "control" ? "control" : "", line.about.name];
     const item = element("li");
     const said = words.filter(Boolean).join(", ");
@@ -209,15 +211,23 @@ function draw(section) {
   const experiments = grouped(lines.values(), (line) => line.about.experiment);
   const strips = grouped(pictures, (picture) => picture.about.experiment);
   const parts = [];
-  // What trains now comes first.
-  for (const name of [...new Set([...experiments.keys(), ...strips.keys()])].reverse()) {
+  // What trains now comes first; what did before can be opened.
+  const names = [...new Set([...experiments.keys(), ...strips.keys()])].reverse();
+  for (const [i, name] of names.entries()) {
     const panels = [...grouped(experiments.get(name) ?? [], (line) => line.about.quantity)];
     panels.sort(([one], [other]) => (other === "loss") - (one === "loss"));
     const box = element("div", "panels");
     const width = wide > 720 && panels.length > 1 ? Math.floor((wide - 40) / 2) : Math.min(wide, 640);
     box.append(...panels.map(([, shown]) => chart(shown, width)));
-    parts.push(element("h3", "", name.replaceAll("-", " ")), box);
-    if (strips.has(name)) parts.push(frames(strips.get(name)));
+    const title = name.replaceAll("-", " ");
+    const part = element(i ? "details" : "div");
+    part.append(element(i ? "summary" : "h3", "", title), box);
+    if (strips.has(name)) part.append(frames(strips.get(name)));
+    if (i) {
+      part.open = opened.has(name);
+      part.addEventListener("toggle", () => (part.open ? opened.add(name) : opened.delete(name)));
+    }
+    parts.push(part);
   }
   // Drawn anew, a strip would jump back to its first pictures.
   const far = [...place.querySelectorAll(".frames")].map((strip) => strip.scrollLeft);
@@ -231,14 +241,7 @@ function take(news) {
     pictures = [];
   }
   for (const { line, about, points } of news.lines) {
-    if (about) {
-      const among = [...lines.values()].filter((other) => other.about.quantity === about.quantity
-        && other.about.experiment === about.experiment);
-      const mine = among.filter((other) => other.about.training === about.training);
-      for (const other of mine) other.alone = false;
-      const hue = (mine.length ? mine[0].hue + mine.length : new Set(among.map((l) => l.about.training)).size) % HUES;
-      lines.set(line, { about, points: [], alone: mine.length === 0, hue });
-    }
+    if (about) lines.set(line, { about, points: [] });
     lines.get(line)?.points.push(...points);
   }
   pictures = [...pictures, ...news.pictures].slice(-MOST_PICTURES);
