@@ -99,6 +99,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.runs = RunPages(self.reading)
+        self.queue.ended = self.reading.look_again
 
 
 def routes() -> list[Route]:
@@ -364,6 +365,7 @@ def _planned(house: House, run: str) -> Live:
     folder = house.reading.place(run)
     plan = read_plan(folder)
     chunks = chunks_of(plan)
+    house.reading.look_again()
     entry = house.shelf.entry(plan["study"]["slug"])
     stated = entry.cost.get(plan["preset"], 0.0) if entry else 0.0
     return Live(

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,8 @@ class Queue:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._closed = False
+        self.ended: Callable[[], None] = lambda: None
+        """Called when a run is over."""
 
     @property
     def closed(self) -> bool:
@@ -234,6 +236,7 @@ class Queue:
             live.state, live.says = "failed", f"it cannot be computed: {error}"
         finally:
             live.trace = Trace()
+            self.ended()
             self._processes.pop(live.id, None)
             self._tasks.pop(live.id, None)
             self._advance()
