@@ -26,7 +26,7 @@ from collections import defaultdict
 from pathlib import Path
 from urllib.parse import urlencode
 
-BOUND = 0.1
+BOUND = 0.2
 """Seconds within which 95 % of all pages are answered."""
 GROWTH = 100.0
 """Megabytes by which the server's memory may grow."""
