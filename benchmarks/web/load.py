@@ -4,7 +4,10 @@ Run: .venv/bin/python benchmarks/web/load.py [--readers 50] [--studies 4] [--sec
 
 Fills a lab with ten thousand runs, serves it, starts studies that take long, and lets each reader
 ask for one page after another with a second's pause. Prints by kind of page the median and the 95th
-percentile of the time to the last byte, errors, and the server's memory at the start and the end.
+percentile of the time to the last byte, errors, and the server's memory at the start and the end;
+then whether the bounds held: 95 % of all pages within BOUND, no error, memory up by at most GROWTH.
+Exit code 1 if they did not. The bounds are for two idle cores; the studies wait more than they
+compute, so that it is the server that is measured.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from collections import defaultdict
 from pathlib import Path
 from urllib.parse import urlencode
 
+BOUND = 0.2
+"""Seconds within which 95 % of all pages are answered."""
+GROWTH = 100.0
+"""Megabytes by which the server's memory may grow."""
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from lab import fill  # noqa: E402
@@ -90,13 +97,15 @@ def main() -> None:
         )
         try:
             address = server.stdout.readline().strip()
-            measure(given, server.pid, address)
+            held = measure(given, server.pid, address)
         finally:
             server.terminate()
             server.wait()
+    sys.exit(0 if held else 1)
 
 
-def measure(given: argparse.Namespace, process: int, address: str) -> None:
+def measure(given: argparse.Namespace, process: int, address: str) -> bool:
+    """Let readers read, print what they met, and return whether the bounds held."""
     port = int(re.search(r":(\d+)/", address)[1])
     cookie = f"chymist-{port}={address.partition('token=')[2]}"
     first = Reader(port, cookie)
@@ -139,7 +148,16 @@ def measure(given: argparse.Namespace, process: int, address: str) -> None:
         high = statistics.quantiles(found, n=20)[18]
         print(f"{kind:<10} {len(found):>7} {statistics.median(found) * 1e3:8.0f} {high * 1e3:8.0f}")
     print(f"errors: {len(errors)} {errors[:3]}")
-    print(f"memory of the server: {held:.0f} MB at first, {memory(process):.0f} MB at the end")
+    end = memory(process)
+    print(f"memory of the server: {held:.0f} MB at first, {end:.0f} MB at the end")
+    kept = {
+        f"95 % of all pages within {BOUND * 1e3:.0f} ms": high <= BOUND,
+        "no error": not errors,
+        f"memory up by at most {GROWTH:.0f} MB": end - held <= GROWTH,
+    }
+    for bound, holds in kept.items():
+        print(f"{'held' if holds else 'NOT HELD'}: {bound}")
+    return all(kept.values())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from chymist.ensemble import Ensemble, Schedule, Training, initialise, mean_squared_error
+from chymist.group import Look
 from chymist.instruments import Instrument
 from chymist.keys import Key
+from chymist.lanes import Lanes
 from chymist.solvers import Solver
 
 
@@ -23,6 +26,10 @@ def _silent(what: str, done: int, steps: int) -> None:
 
 def _forget(text: str) -> None:
     """Keep no note."""
+
+
+Watcher = Callable[[str, Sequence[Instrument], Lanes, int], Look | None]
+"""Asked, when a training of a label begins, for who looks on: see `ensemble.Onlooker`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Bench:
     memory: int = 2**30
     progress: Callable[[str, int, int], None] = _silent
     note: Callable[[str], None] = _forget
+    watcher: Watcher | None = None
 
     def key(self, seed: int, purpose: str) -> Key:
         """Return the key of a stream of random numbers of this experiment."""
@@ -87,7 +95,11 @@ class Bench:
 
         By which engine, and why, goes into the run's log.
         """
-        shown = replace(networks, progress=lambda done, total: self.progress(label, done, total))
+        shown = replace(
+            networks,
+            progress=lambda done, total: self.progress(label, done, total),
+            onlooker=partial(self.watcher, label) if self.watcher else None,
+        )
         done = shown.train(
             solver, x, y, steps=steps, loss=loss, batch=batch, epochs=epochs, shuffle=shuffle,
             record=record,

@@ -25,7 +25,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from chymist.errors import BadParameter
-from chymist.group import Part, Task, mean_squared_error
+from chymist.group import Look, Part, Task, mean_squared_error
 from chymist.instruments import Instrument
 from chymist.instruments.calling import by_formula
 from chymist.keys import Key
@@ -59,6 +59,8 @@ __all__ = [
 
 Schedule = Callable[[int], Iterable[int]]
 """The steps at which to record, given the number of steps."""
+Onlooker = Callable[[Sequence[Instrument], Lanes, int], Look | None]
+"""Asked, when a training of so many steps begins, for who looks on at what is recorded."""
 
 
 _MEASURED = 256
@@ -98,6 +100,7 @@ class Ensemble:
     memory: int = 2**30
     engine: Engine = "auto"
     progress: Progress = lambda done, steps: None
+    onlooker: Onlooker | None = None
 
     @by_formula()
     def predict(self, x: Tensor | xr.DataArray) -> xr.DataArray:
@@ -215,6 +218,8 @@ class Ensemble:
             whole.module, whole.parameters, whole.buffers, whole.lanes, whole.key,
             solver, loss, x, y, steps, batch, due, epochs=epochs, shuffle=shuffle,
         )  # fmt: skip
+        if self.onlooker is not None:
+            task = replace(task, look=self.onlooker(tuple(record), whole.lanes, steps))
         path = choose(task, self.engine)
         # What has a tape does the same whatever its data.
         decides = path.tape is None and whole._decides_by_data(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -14,11 +14,17 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from chymist.instruments import Instrument, Snapshot, SolverState
+from chymist.instruments import Instrument, Snapshot, SolverState, loss
 from chymist.keys import Key
 from chymist.lanes import Lanes
 from chymist.solvers import Solver
 from chymist.stacked import Forward, stacked_forward, stacked_rewritten
+
+Look = Callable[[Instrument, int, Tensor, Tensor], None]
+"""Sees what an instrument recorded at a step: which lanes (row), and their values (row, *dims).
+
+It is called in the thread that trains, may change nothing, and must not keep the values.
+"""
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -45,6 +51,7 @@ class Task:
     one_by_one: bool = False
     epochs: bool = True
     shuffle: bool = True
+    look: Look | None = None
 
     @property
     def like(self) -> Tensor:
@@ -255,6 +262,18 @@ class Group:
                 value = value.masked_fill(~_wide(self.alive, value), math.nan)
             # The copy keeps an instrument from handing out what the next update changes in place.
             self.records[measuring].append(value.detach().to("cpu", copy=True))
+        if self.task.look is not None:
+            self._show(self.task.look, step, due, known)
+
+    def _show(
+        self, look: Look, step: int, due: Sequence[Instrument], known: Mapping[str, Tensor]
+    ) -> None:
+        """Let somebody see what was recorded just now; and the loss, where it is known anyway."""
+        rows = self.rows[: self.count]
+        for instrument in due:
+            look(instrument, step, rows, self.records[instrument][-1][: self.count])
+        if "loss" in known and all(instrument.name != loss.name for instrument in due):
+            look(loss, step, rows, known["loss"][: self.count].to("cpu"))
 
     def solver_state(self, step: int) -> SolverState:
         """Return the update rule's state after so many updates, by parameter."""

@@ -82,7 +82,9 @@ class Experiment:
     so no claim may depend on it. An experiment that `reads` a variable uses the user's file
     (`bench.input`) when that has it; then only the experiments run whose variable the file has, so
     that a picture and a sound go each to their own. It runs once for each combination of axes, but
-    for those that it `ignores`. `outputs` are files that can be made of what was measured.
+    for those that it `ignores`. `outputs` are files that can be made of what was measured. `live`
+    names what a page draws of a training beside the loss while it goes on: the variable that the
+    first claim reads, unless given.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Experiment:
     reads: str = ""
     ignores: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
+    live: str = ""
 
     @property
     def exact(self) -> bool:

@@ -1,7 +1,11 @@
 """What the pages say."""
 
+import html
+import io
+import json
 import re
 import time
+import zipfile
 
 import pytest
 from web_server import ROOT, Asker
@@ -13,6 +17,7 @@ from chymist.doctor.finding import Finding
 from chymist.lab import Lab
 from chymist.web import reading
 from chymist.web.app import House
+from chymist.web.downloads import WATCHED
 from chymist.web.pages import asset
 from chymist.web.queue import Queue
 from chymist.web.shelf import Shelf
@@ -117,6 +122,27 @@ def test_contrast_is_at_least_that_of_wcag_aa(scheme, text, ground):
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
+def executed(notebook):
+    """Run the cells of a notebook, one after the other, and return the names they bind."""
+    space = {}
+    cells = [c["source"] for c in json.loads(notebook)["cells"] if c["cell_type"] == "code"]
+    assert len(cells) == 4
+    for source in cells:
+        exec(compile(source, "notebook", "exec"), space)
+    return space
+
+
+def test_a_notebook_opens_the_run_that_its_page_offers(laboratory):
+    run = laboratory.house.sealed
+    space = executed(laboratory("GET", f"/runs/{run}/notebook.ipynb").body)
+    assert space["run"].id == run and space["run"].sealed
+    page = html.unescape(laboratory("GET", f"/runs/{run}").text)
+    snippet = page.partition('aria-label="Python that opens this run">')[2].partition("</pre>")[0]
+    found = {}
+    exec(snippet, found)
+    assert found["run"].id == run
+
+
 def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
@@ -142,8 +168,19 @@ def test_a_watched_training_is_listed_shown_and_no_run_of_a_study(tmp_path):
         assert kept.id not in asker("GET", "/studies/condensation").text
         assert "your run" not in asker("GET", "/").text
         assert kept.id not in asker("GET", "/studies/condensation/compare").text
-        for what in ("early", "run.zip"):
-            answer = asker("GET", f"/runs/{kept.id}/{what}")
-            assert answer.status == 422 and "watched training" in answer.text
+        answer = asker("GET", f"/runs/{kept.id}/early")
+        assert answer.status == 422 and "watched training" in answer.text
+        taken = {name: asker("GET", f"/runs/{kept.id}/{name}") for name in WATCHED}
+        assert all(got.status == 200 for got in taken.values())
+        assert all(f'/{name}"' in shown.text for name in WATCHED)
+        disposition = taken["chart.json"].header("content-disposition")
+        assert f'attachment; filename="condensation-{kept.id}-chart.json"' in disposition
+        assert json.loads(taken["chart.json"].body)["readings"]["sharpness"][1]["step"] == 20
+        assert "<style>" in taken["report.html"].text and evil not in taken["report.html"].text
+        with zipfile.ZipFile(io.BytesIO(taken["run.zip"].body)) as archive:
+            assert set(archive.namelist()) == {f"{kept.id}/run.json", f"{kept.id}/checkup.json"}
+        assert asker("GET", f"/runs/{kept.id}/verdicts.json").status == 404
+        space = executed(taken["notebook.ipynb"].body)
+        assert space["checkup"].findings[0].severity == "critical"
     finally:
         asker.close()

@@ -73,7 +73,7 @@ def test_a_file_that_is_not_what_it_is_called_is_refused(name, content):
 
 
 def order(lab, **changed):
-    plain = {"preset": "quick", "lab": str(lab), "until_decided": False, "threads": 1}
+    plain = {"preset": "quick", "lab": str(lab), "asked": {"until_decided": False}, "threads": 1}
     return {**plain, "name": str(STUDIES / "tiny.py"), "parameters": {}, **changed}
 
 

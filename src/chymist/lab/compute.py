@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from chymist.bench import Bench
+from chymist.bench import Bench, Watcher
 from chymist.errors import BadStudy, did_you_mean
 from chymist.lab.chunk import Chunk
 from chymist.study import Experiment, Study
@@ -24,10 +24,11 @@ def compute(
     device: str,
     progress: Progress,
     note: Callable[[str], None] = lambda text: None,
+    watcher: Watcher | None = None,
 ) -> xr.Dataset:
     """Return the measured data of a chunk, with the predictions beside them.
 
-    `note` is told by which engine its networks were trained.
+    `note` is told by which engine its networks were trained; a `watcher` may look on.
 
     Raises:
         BadStudy: the experiment or its prediction breaks the contract.
@@ -42,6 +43,7 @@ def compute(
         device=device,
         progress=progress,
         note=note,
+        watcher=watcher,
     )
     data = experiment.run(cell, bench)
     _check(study, experiment, data)

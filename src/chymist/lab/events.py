@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chymist.bench import Watcher
+    from chymist.lab.chunk import Chunk
+    from chymist.study import Experiment
 
 Observer = Callable[["Event"], None]
+Onlooker = Callable[["Experiment", "Chunk"], "Watcher"]
+"""Asked, when a chunk begins in this process, for who looks on at its trainings."""
 
 
 @dataclass(frozen=True)

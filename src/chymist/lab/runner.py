@@ -25,7 +25,7 @@ from chymist.lab import mounts, planning, space
 from chymist.lab.chunk import FOLDER, Chunk, damage, read_seals
 from chymist.lab.cluster import chosen
 from chymist.lab.compute import pinned
-from chymist.lab.events import Observer, ignore
+from chymist.lab.events import Observer, Onlooker, ignore
 from chymist.lab.lab import Lab
 from chymist.lab.layout import INPUT, LOG, MANIFEST, MAPS, ROUNDS, command
 from chymist.lab.lock import holds, only_one
@@ -144,7 +144,12 @@ def plan(
     preset: str = "quick",
     data: str | Path | None = None,
     lab: str | Path | None = None,
+    sweep: Mapping[str, Sequence[Any]] | None = None,
     until_decided: bool = False,
+    max_seeds: int | None = None,
+    refine: Sequence[str] = (),
+    on: str = "",
+    points: int | None = None,
     threads: int | None = None,
     name: str = "",
     **parameters: Any,
@@ -160,16 +165,16 @@ def plan(
         study,
         preset=preset,
         data=data,
-        sweep={},
+        sweep=sweep or {},
         threads=_threads(threads, torch.get_num_threads()),
         device="cpu",
         name=name,
         parameters=parameters,
         until_decided=until_decided,
-        max_seeds=None,
-        refine=(),
-        on="",
-        points=None,
+        max_seeds=max_seeds,
+        refine=refine,
+        on=on,
+        points=points,
     )
     home = Lab(lab)
     folder = home.create()
@@ -219,11 +224,12 @@ def resume(
     executor: str = "local",
     ray_address: str = "",
     observe: Observer = ignore,
+    onlooker: Onlooker | None = None,
 ) -> Run:
     """Compute what an unfinished run lacks, seal it and return it; a sealed run is returned.
 
     Chunks whose data are damaged are computed again. Data come out byte for byte as if the run had
-    never been cut short.
+    never been cut short. An `onlooker` sees what the trainings of this process record.
 
     Raises:
         CannotResume: the study, its claims, chymist or what it computes with have changed.
@@ -248,7 +254,7 @@ def resume(
         for part in (FOLDER, ROUNDS, MAPS, "figures"):
             clear_aside(folder / part)
         dropped = _drop_damaged(folder, plan)
-        session = Session(folder, plan, study, observe, cluster)
+        session = Session(folder, plan, study, observe, cluster, onlooker)
         session.log("resumed" if (folder / LOG).exists() else "begun")
         for chunk, wrong in dropped:
             session.log("damaged", chunk)

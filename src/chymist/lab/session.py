@@ -19,7 +19,7 @@ from chymist.lab import growing, manifest, refining, space
 from chymist.lab.chunk import ARMS, Chunk, read_seals
 from chymist.lab.cluster import Tasks
 from chymist.lab.compute import compute
-from chymist.lab.events import Event, Observer
+from chymist.lab.events import Event, Observer, Onlooker
 from chymist.lab.judging import judge_experiment, outcome
 from chymist.lab.layout import EARLY, INPUT, LOG, MANIFEST, PLAN, VERDICTS
 from chymist.lab.measured import kept_input
@@ -36,7 +36,8 @@ class Session:
     """Work on the run in `folder`, by its plan, until it is sealed.
 
     The caller holds the run's lock and has checked that the study is the one of the plan. Chunks
-    are computed on this machine, or by the Ray `cluster`.
+    are computed on this machine, or by the Ray `cluster`. An `onlooker` sees those that this
+    process computes.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Session:
         study: Study,
         observe: Observer,
         cluster: Any = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.folder, self.plan, self.study, self.observe = folder, plan, study, observe
-        self.cluster = cluster
+        self.cluster, self.onlooker = cluster, onlooker
         self.chunks = chunks_of(plan)
         self.seals = read_seals(folder, self.chunks)
         self.earlier = sum(seal.seconds for seal in self.seals.values())
@@ -160,7 +162,12 @@ class Session:
 
             notes: list[str] = []
             device = self.plan["device"]
-            data = compute(self.study, chunk, given, device, progress, notes.append)
+            watcher = (
+                self.onlooker(self.study.experiment(chunk.experiment), chunk)
+                if self.onlooker
+                else None
+            )
+            data = compute(self.study, chunk, given, device, progress, notes.append, watcher)
             self.log("trained", chunk, how=list(dict.fromkeys(notes)))
             yield chunk, seal_chunk(self.folder, chunk, data, time.perf_counter() - begun)
 

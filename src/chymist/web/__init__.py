@@ -7,6 +7,7 @@
     forms       the parameters of a study as fields, from their JSON schema
     queue       runs that wait, in a fair order, and those that are computed now
     computing   the process that computes a run; the server's own never does
+    sketch      what that process draws of a run, and trace, what the server keeps of it
     uploads     a reader's own file, which a process of its own (admitting) decodes
     guard       who may ask at all: loopback names, token, origin, sizes, headers
     pages       templates and the addresses in them

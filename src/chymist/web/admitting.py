@@ -42,9 +42,9 @@ def _planned(order: dict[str, Any]) -> str:
         preset=order["preset"],
         data=order["data"],
         lab=order["lab"],
-        until_decided=order["until_decided"],
         threads=order["threads"],
         name=order["name"],
+        **order["asked"],
         **order["parameters"],
     )
     return folder.name

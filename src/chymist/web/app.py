@@ -36,7 +36,9 @@ from chymist.errors import (
 )
 from chymist.lab import runner
 from chymist.lab.chunk import read_seals
+from chymist.lab.layout import is_watched
 from chymist.lab.plan import chunks_of, read_plan
+from chymist.lab.watched import Watched
 from chymist.study import Study
 from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
 from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
@@ -46,6 +48,7 @@ from chymist.web.queue import Live, Queue, TooMany
 from chymist.web.reading import Reading
 from chymist.web.run_page import RunPages
 from chymist.web.shelf import Shelf
+from chymist.web.trace import Seen
 
 BEAT = 15.0
 """Seconds after which a stream says that it is still there."""
@@ -96,6 +99,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.runs = RunPages(self.reading)
+        self.queue.ended = self.reading.look_again
 
 
 def routes() -> list[Route]:
@@ -220,16 +224,17 @@ async def _plan(house: House, study: Study, form: forms.Form, name: str, content
     order: dict[str, Any] = {
         "preset": form.preset,
         "lab": str(house.reading.lab.folder),
-        "until_decided": form.until_decided,
         "threads": house.threads,
         "name": house.shelf.name(study.slug),
     }
     if not name:
-        plan = partial(runner.plan, study, **{**order, **form.changed})
+        plan = partial(runner.plan, study, **{**order, **form.asked, **form.changed})
         return (await run_in_threadpool(plan)).name
     accepted = study.input.suffixes if study.input else ()
     suffix = uploads.ending(name, content, accepted)
-    return await uploads.planned(content, suffix, {**order, "parameters": form.changed})
+    return await uploads.planned(
+        content, suffix, {**order, "asked": form.asked, "parameters": form.changed}
+    )
 
 
 def show_lab(request: Request) -> Response:
@@ -257,17 +262,23 @@ def show_early(request: Request) -> Response:
 
 
 async def follow_run(request: Request) -> Response:
-    """A stream of how a run stands, for its page; it ends with the run."""
+    """A stream of how a run stands and what is drawn of it, for its page; it ends with the run.
+
+    What was drawn before it was opened comes first.
+    """
     house, run = _house(request), request.path_params["run"]
     await run_in_threadpool(house.reading.place, run)
 
     async def states() -> AsyncIterator[dict[str, Any]]:
-        seen = -1
+        seen, drawn = -1, Seen()
         while (live := house.queue.runs.get(run)) and not house.queue.closed:
             now = house.queue.version
             if live.version > seen or live.state == "waiting":
                 seen = live.version
                 yield {"event": "state", "data": json.dumps(house.queue.told(live))}
+            first = not drawn.points and not drawn.pictures
+            if (new := live.trace.since(drawn)) is not None:
+                yield {"event": "drawn", "data": json.dumps({"whole": first, **new})}
             if live.over:
                 return
             await house.queue.changes(now, BEAT)
@@ -315,14 +326,18 @@ async def resume(request: Request) -> Response:
 def download(request: Request) -> Response:
     """A file of a finished run, by a fixed name."""
     house, run, name = _house(request), request.path_params["run"], request.path_params["file"]
-    if name not in downloads.FILES:
+    if name not in downloads.NAMES:
         raise HTTPException(404)
-    found = house.reading.open(run)
+    folder = house.reading.place(run)
+    found = Watched.open(folder) if is_watched(folder) else house.reading.open(run)
     path, kind = downloads.made(found, name)
+    called = (
+        found.manifest["name"] if isinstance(found, Watched) else found.manifest["study"]["slug"]
+    )
     return FileResponse(
         path,
         media_type=kind,
-        filename=f"{found.manifest['study']['slug']}-{run}-{name}",
+        filename=f"{called}-{run}-{name}",
         background=BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True),
     )
 
@@ -350,6 +365,7 @@ def _planned(house: House, run: str) -> Live:
     folder = house.reading.place(run)
     plan = read_plan(folder)
     chunks = chunks_of(plan)
+    house.reading.look_again()
     entry = house.shelf.entry(plan["study"]["slug"])
     stated = entry.cost.get(plan["preset"], 0.0) if entry else 0.0
     return Live(

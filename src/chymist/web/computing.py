@@ -64,8 +64,10 @@ def _compute(folder: Path, talk: IO[str]) -> None:
     from chymist import api
     from chymist.lab import runner
     from chymist.lab.events import Event
+    from chymist.web.sketch import Sketch
 
     told = 0.0
+    sketch = Sketch()
 
     def observe(event: Event) -> None:
         nonlocal told
@@ -85,8 +87,10 @@ def _compute(folder: Path, talk: IO[str]) -> None:
                 steps=event.steps,
                 notice=event.notice,
             )
+            for drawn in sketch.taken():
+                _say(talk, event="drawn", **drawn)
 
-    done = runner.resume(folder, observe=observe)
+    done = runner.resume(folder, observe=observe, onlooker=sketch.watcher)
     api.write_report(done)
     _say(talk, event="sealed", verdict=done.manifest["verdict"])
 

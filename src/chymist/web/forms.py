@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from chymist.errors import BadParameter, did_you_mean
+from chymist.lab import growing, refining
 from chymist.params import Params, describe_range
 from chymist.study import Study
 
 MOST_FIELDS = 400
+MOST_CELLS = 500
+"""Combinations of values that are computed by themselves, in one run from a page."""
+OPTIONS = ("max-seeds", "refine-over", "refine-on", "refine-points")
+"""What a form asks beside the parameters, whose names have no hyphens."""
 _MINIMUM = {"minimum": "min", "maximum": "max"}
 
 
@@ -21,7 +27,7 @@ class Field:
 
     `kind` is number, text, choice, several (values separated by commas) or switch (true, false).
     `usual` is the preset's value; what is left at it is not given to the run. `bounds` are HTML
-    attributes.
+    attributes. Several values of one that `sweeps`, separated by commas, repeat the experiments.
     """
 
     name: str
@@ -32,12 +38,25 @@ class Field:
     range: str
     options: tuple[str, ...] = ()
     bounds: tuple[tuple[str, str], ...] = ()
+    sweeps: bool = False
     wrong: str = ""
 
     @property
     def changed(self) -> bool:
         """Whether it is not what the preset says."""
         return self.value != self.usual
+
+    @property
+    def values(self) -> list[str]:
+        """The values, of which there can be several where it sweeps or is a lane or an axis."""
+        several = self.sweeps or self.kind == "several"
+        parts = self.value.split(",") if several and "," in self.value else [self.value]
+        return [part.strip() for part in parts if part.strip()]
+
+    @property
+    def swept(self) -> bool:
+        """Whether experiments are repeated at each of its values."""
+        return self.sweeps and "," in self.value
 
 
 @dataclass(frozen=True)
@@ -47,13 +66,17 @@ class Form:
     preset: str
     fields: tuple[Field, ...]
     until_decided: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     wrong: str = ""
     wrong_file: str = ""
+    wrong_options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sound(self) -> bool:
         """Whether it can be run."""
-        return not (self.wrong or self.wrong_file or self.wrong_fields)
+        wrong = self.wrong or self.wrong_file or self.wrong_fields
+        return not (wrong or self.wrong_options)
 
     @property
     def wrong_fields(self) -> bool:
@@ -62,8 +85,21 @@ class Form:
 
     @property
     def changed(self) -> dict[str, str]:
-        """What differs from the preset."""
-        return {field.name: field.value for field in self.fields if field.changed}
+        """What differs from the preset, but for what is swept."""
+        return {f.name: f.value for f in self.fields if f.changed and not f.swept}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a run is asked beside its parameters: arguments of `runner.plan`, if sound."""
+        given = {name: self.options.get(name, "") for name in OPTIONS}
+        return {
+            "sweep": dict(self.sweep),
+            "until_decided": self.until_decided,
+            "max_seeds": int(given["max-seeds"]) if given["max-seeds"] else None,
+            "refine": _names(given["refine-over"]),
+            "on": given["refine-on"],
+            "points": int(given["refine-points"]) if given["refine-points"] else None,
+        }
 
 
 def blank(study: Study, preset: str) -> Form:
@@ -113,34 +149,102 @@ def filled(study: Study, sent: Sequence[tuple[str, str]]) -> Form:
         raise BadParameter("the form names no preset", "send it from the study's page")
     form = blank(study, given.pop("preset"))
     until_decided = given.pop("until-decided", "") == "yes"
+    options = {name: given.pop(name, "").strip() for name in OPTIONS}
     known = {field.name for field in form.fields}
     for name in given:
         if name not in known:
             raise BadParameter(f"unknown parameter {name[:80]!r}", did_you_mean(name, known))
     fields = []
-    for field in form.fields:
-        value = given.get(field.name, field.usual).strip()
-        wrong = _wrong(study, form.preset, field.name, value)
-        fields.append(Field(**{**vars(field), "value": value, "wrong": wrong}))
-    whole = Form(form.preset, tuple(fields), until_decided)
+    for asked in form.fields:
+        field = replace(asked, value=given.get(asked.name, asked.usual).strip())
+        fields.append(replace(field, wrong=_wrong(study, form.preset, field)))
+    whole = Form(form.preset, tuple(fields), until_decided, options)
     if not whole.sound:
         return whole
     try:
-        study.params.parse({**study.presets[form.preset], **whole.changed})
+        cells = math.prod(len(f.values) for f in fields if f.swept or _is_axis(study, f.name))
+        if cells > MOST_CELLS:
+            raise BadParameter(
+                f"that is {cells} combinations of values",
+                f"at most {MOST_CELLS} from a page; a terminal takes more, with --sweep",
+            )
+        preset = study.presets[form.preset]
+        parsed = study.params.parse({**preset, **whole.changed})
+        whole = replace(whole, sweep={f.name: _typed(study, preset, f) for f in fields if f.swept})
     except BadParameter as error:
-        return Form(form.preset, tuple(fields), until_decided, str(error))
-    return whole
+        return replace(whole, wrong=str(error))
+    return replace(whole, wrong_options=_wrong_options(study, parsed, whole))
 
 
-def _wrong(study: Study, preset: str, name: str, value: str) -> str:
-    """Say what is wrong with one value beside the preset's others; that they fit, is seen later."""
+def _is_axis(study: Study, name: str) -> bool:
+    return study.params.role_of(name) == "axis"
+
+
+def _typed(study: Study, preset: Mapping[str, Any], field: Field) -> list[Any]:
+    """Return the values of a swept parameter as what they are."""
+    parsed = [study.params.parse({**preset, field.name: value}) for value in field.values]
+    return [one.model_dump(mode="json")[field.name] for one in parsed]
+
+
+def _wrong_options(study: Study, parsed: Params, form: Form) -> dict[str, str]:
+    """Say beside which option what is wrong with it, as far as it is known before the plan."""
+    wrong = {
+        name: f"cannot be {value[:40]!r}: a whole number"
+        for name in ("max-seeds", "refine-points")
+        if (value := form.options[name])
+        and not (value.isascii() and value.isdigit() and len(value) < 10)
+    }
+    if wrong:
+        return wrong
+    asked = form.asked
     try:
-        study.params.parse({**study.presets[preset], name: value})
+        if asked["max_seeds"] is not None and not form.until_decided:
+            return {"max-seeds": "needs “add seeds until decided”"}
+        if form.until_decided:
+            growing.describe(parsed.seeds, asked["max_seeds"])
     except BadParameter as error:
-        if error.message.startswith((f"parameter {name} ", f"parameter {name.replace('_', '-')} ")):
-            # Beside the field, which parameter is meant is plain to see.
-            said = error.message.removeprefix("parameter ")
-            return f"{said}: {error.hint}" if error.hint else said
+        return {"max-seeds": str(error)}
+    if not (asked["refine"] or asked["on"] or asked["points"] is not None):
+        return {}
+    if form.until_decided:
+        return {"refine-over": "seeds until decided and refinement do not go together: choose one"}
+    if not asked["refine"]:
+        return {"refine-over": "name one parameter of several values, or two"}
+    values = parsed.model_dump(mode="json")
+    try:
+        given = asked["refine"], asked["on"], asked["points"]
+        refining.describe(study, study.experiments, values, form.sweep, *given)
+    except BadParameter as error:
+        about_claim = "claim" in error.message
+        name = "on" if about_claim else "points" if error.message.startswith("points ") else "over"
+        hint = error.hint.partition(", or --sweep")[0] if name == "over" else error.hint
+        hint = "give it several, separated by commas" if hint.startswith("give --") else hint
+        return {f"refine-{name}": f"{error.message}: {hint}" if hint else error.message}
+    return {}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _wrong(study: Study, preset: str, field: Field) -> str:
+    """Say what is wrong with one field beside the preset's others; that they fit, is seen later."""
+    values = field.values if field.swept else [field.value]
+    if len(values) > 1 and len(set(values)) < len(values):
+        return f"{field.name} repeats a value: give each once"
+    if field.swept and not values:
+        return f"{field.name} is empty: give at least one value"
+    for value in values:
+        try:
+            study.params.parse({**study.presets[preset], field.name: value})
+        except BadParameter as error:
+            name = field.name
+            if error.message.startswith(
+                (f"parameter {name} ", f"parameter {name.replace('_', '-')} ")
+            ):
+                # Beside the field, which parameter is meant is plain to see.
+                said = error.message.removeprefix("parameter ")
+                return f"{said}: {error.hint}" if error.hint else said
     return ""
 
 
@@ -161,6 +265,7 @@ def _field(params: type[Params], schema: Mapping[str, Any], name: str, usual: An
         bounds += (("step", str(item.get("multipleOf", 1))),)
     else:
         kind = "text"
+    number = item.get("type") in ("integer", "number") and "const" not in item
     return Field(
         name=name,
         kind=kind,
@@ -170,6 +275,7 @@ def _field(params: type[Params], schema: Mapping[str, Any], name: str, usual: An
         range=describe_range(params, name).replace(">=", "≥").replace("<=", "≤"),
         options=options,
         bounds=bounds,
+        sweeps=number and "items" not in part and name != "seeds",
     )
 
 

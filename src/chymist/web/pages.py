@@ -20,6 +20,7 @@ ASSETS = {
     "checkup.css": ("chymist.report", "templates/checkup.css", "text/css"),
     "web.css": ("chymist.web", "static/web.css", "text/css"),
     "live.js": ("chymist.web", "static/live.js", "text/javascript"),
+    "curves.js": ("chymist.web", "static/curves.js", "text/javascript"),
 }
 """What pages load: package, place in it, type. Nothing else is served from the package."""
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,13 @@ from chymist.errors import UsageError
 from chymist.lab.chunk import Chunk, Seal, read_seals
 from chymist.lab.workers import POOLS
 from chymist.web.remaining import left
+from chymist.web.trace import Trace
 
 MOST_WAITING = 50
 KEPT = 200
 """Runs that are over and of which the server still knows how they ended."""
+LONGEST = 4 * 2**20
+"""Bytes of a line that a process says."""
 PATIENCE = 3.0
 """Seconds that a process has to stop by itself."""
 OVER = ("sealed", "stopped", "failed")
@@ -56,6 +59,7 @@ class Live:
     now: Mapping[str, Any] = field(default_factory=dict)
     begun: float = 0.0
     version: int = 0
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def id(self) -> str:
@@ -116,6 +120,8 @@ class Queue:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._closed = False
+        self.ended: Callable[[], None] = lambda: None
+        """Called when a run is over."""
 
     @property
     def closed(self) -> bool:
@@ -229,6 +235,8 @@ class Queue:
         except Exception as error:  # of the system: no process, no pipe
             live.state, live.says = "failed", f"it cannot be computed: {error}"
         finally:
+            live.trace = Trace()
+            self.ended()
             self._processes.pop(live.id, None)
             self._tasks.pop(live.id, None)
             self._advance()
@@ -296,6 +304,9 @@ class Queue:
                 live.chunks = _chunks(live)
                 live.seals = read_seals(live.folder, live.chunks)
             return ""
+        if event == "drawn":
+            live.trace.take(message)
+            return ""
         if event == "failed":
             hint = message["hint"]
             live.says = f"{message['message']} ({hint})" if hint else str(message["message"])
@@ -323,6 +334,7 @@ async def _started(threads: int) -> asyncio.subprocess.Process:
         *(sys.executable, "-P", "-m", "chymist.web.computing"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=LONGEST,
         env=surroundings(threads),
         start_new_session=True,  # Ctrl-C is for the server, which tells its processes
     )

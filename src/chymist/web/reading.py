@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chymist.errors import DamagedRun, UnknownRun, UsageError
 from chymist.lab import Lab, Run
+from chymist.lab.index import Index
 from chymist.lab.layout import LOG, MANIFEST, PLAN
 from chymist.lab.listed import ID, Listed
 from chymist.lab.seal import is_plain_folder, read_json, read_plain
@@ -18,6 +21,9 @@ from chymist.study import Study
 
 FRESH = 1.0
 """Seconds for which what was found in the lab's folder is not looked for again."""
+STALE = 3.0
+"""Seconds up to which it is shown while somebody looks again; older, a page waits for it."""
+T = TypeVar("T")
 LINES = 300
 """Of a log, the last ones."""
 
@@ -28,6 +34,8 @@ class Reading:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab, self.folder = lab, folder
         self._lock = threading.Lock()
+        self._looked = -math.inf
+        self._looking = False
         self._evidence: dict[str, tuple[int, dict[str, Any]]] = {}
         self._found: dict[tuple[str, str], tuple[Mapping[str, Any], dict[str, Any]]] = {}
 
@@ -54,18 +62,49 @@ class Reading:
 
     def listing(self, **options: Any) -> list[Listed]:
         """Return runs as `Lab.listing` does."""
-        with self._lock:
-            return self.lab.index.listing(within=FRESH, **options)
+        return self._ask(lambda index, within: index.listing(within=within, **options))
 
     def count(self, **options: Any) -> int:
         """Return how many runs there are."""
-        with self._lock:
-            return self.lab.index.count(within=FRESH, **options)
+        return self._ask(lambda index, within: index.count(within=within, **options))
 
     def newest(self) -> dict[str, Listed]:
         """Return the newest finished run of each study."""
+        return self._ask(lambda index, within: index.newest(within))
+
+    def look_again(self) -> None:
+        """Let the next page wait for what has changed in the lab: this server changed it."""
+        self._looked = -math.inf
+
+    def _ask(self, question: Callable[[Index, float], T]) -> T:
+        """Ask the index, which knows the folder as it was at most `STALE` seconds ago.
+
+        To look at ten thousand folders takes some hundredths of a second. While many read, that is
+        done beside them, and none waits for it.
+        """
         with self._lock:
-            return self.lab.index.newest(within=FRESH)
+            begun = time.monotonic()
+            age = begun - self._looked
+            if age > STALE:
+                answer = question(self.lab.index, 0.0)
+                self._looked = begun
+                return answer
+            if age > FRESH and not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look, daemon=True).start()
+            return question(self.lab.index, math.inf)
+
+    def _look(self) -> None:
+        """Bring the index up to date, by a connection of its own."""
+        begun, before = time.monotonic(), self._looked
+        try:
+            Index(self.lab.folder).count()
+            with self._lock:
+                # Unless it is to be looked at again by now.
+                if self._looked == before:
+                    self._looked = begun
+        finally:
+            self._looking = False
 
     def presets(self, slug: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the evidence of a study by preset; none if there is none that can be read."""

@@ -13,7 +13,7 @@ from chymist.lab import Run
 from chymist.lab.layout import MANIFEST, command, is_watched
 from chymist.lab.watched import Watched
 from chymist.report import checkup_page, page, view
-from chymist.web.downloads import offered
+from chymist.web.downloads import offered, snippet
 from chymist.web.pages import Served, render
 from chymist.web.reading import Reading, early_figures, log_of
 
@@ -97,7 +97,9 @@ def _early(run: Run) -> dict[str, Any]:
 
 def _watched(found: Watched, to: Served) -> str:
     record = Checkup.from_json(found.checkup).as_json()
-    return render("watched.html.j2", to, **checkup_page.context(record, found.manifest), style="")
+    context = checkup_page.context(record, found.manifest)
+    more = {"offered": offered(found), "snippet": snippet(found)}
+    return render("watched.html.j2", to, **context, **more, style="")
 
 
 def _sealed(run: Run, to: Served) -> str:
@@ -105,4 +107,5 @@ def _sealed(run: Run, to: Served) -> str:
         context = page.context(run.manifest, run.outcome, run.specs)
     except ValueError as error:
         raise DamagedRun(f"run {run.id}: a figure cannot be drawn: {error}") from error
-    return render("run.html.j2", to, **context, log=log_of(run.folder), offered=offered(), style="")
+    more = {"log": log_of(run.folder), "offered": offered(run), "snippet": snippet(run)}
+    return render("run.html.j2", to, **context, **more, style="")

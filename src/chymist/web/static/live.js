@@ -1,11 +1,13 @@
 // One event stream a page, while the page is seen: browsers allow few connections to a server.
 
-function follow(address, event, hear) {
+function follow(address, heard) {
   let source = null;
   function open() {
     if (source === null && !document.hidden) {
       source = new EventSource(address);
-      source.addEventListener(event, (message) => hear(JSON.parse(message.data), close));
+      for (const [event, hear] of Object.entries(heard)) {
+        source.addEventListener(event, (message) => hear(JSON.parse(message.data), close));
+      }
     }
   }
   function pause() {
@@ -50,7 +52,7 @@ function say(element, words) {
 function followRun(section) {
   const part = (name) => section.querySelector(`[data-${name}]`);
   let sealed = Number(section.dataset.sealed);
-  follow(section.dataset.run, "state", (run, close) => {
+  const state = (run, close) => {
     if (!(run.state in STATES)) {
       close();
       location.reload();
@@ -68,7 +70,10 @@ function followRun(section) {
       sealed = run.sealed;
       look(section.dataset.early);
     }
-  });
+  };
+  // What is drawn of it is for another script: see curves.js.
+  const drawn = (news) => document.dispatchEvent(new CustomEvent("drawn", { detail: news }));
+  follow(section.dataset.run, { state, drawn });
 }
 
 async function look(address) {
@@ -81,7 +86,7 @@ async function look(address) {
 
 function followQueue(section) {
   const list = section.querySelector("ol");
-  follow(section.dataset.queue, "queue", (runs) => {
+  const queue = (runs) => {
     section.hidden = runs.length === 0;
     list.replaceChildren(
       ...runs.map((run) => {
@@ -98,8 +103,12 @@ function followQueue(section) {
         return item;
       }),
     );
-  });
+  };
+  follow(section.dataset.queue, { queue });
 }
 
-for (const section of document.querySelectorAll("[data-run]")) followRun(section);
-for (const section of document.querySelectorAll("[data-queue]")) followQueue(section);
+// When every script of the page is there to hear of what comes.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const section of document.querySelectorAll("[data-run]")) followRun(section);
+  for (const section of document.querySelectorAll("[data-queue]")) followQueue(section);
+});
