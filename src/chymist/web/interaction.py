@@ -1,7 +1,7 @@
 """Figures that answer a reader: values under the pointer, and zoom, added to a specification.
 
-In a view with lines the nearest point of the first of them is read; in others, the mark under the
-pointer. Views whose axes are numbers can be moved and zoomed, with Ctrl so that the wheel still
+Where lines come first in a view the nearest point of the first of them is read; else the mark under
+the pointer. Views whose axes are numbers can be moved and zoomed, with Ctrl so that the wheel still
 scrolls the page. A specification may be a stranger's: what is unusual in it stays as it is.
 """
 
@@ -64,7 +64,8 @@ def _units(view: Spec, above: Mapping[str, Any], depth: int = DEPTH) -> Iterator
 
 def _read(view: Spec, number: int) -> None:
     units = list(_units(view, {}))
-    line = next((whole for _, whole in units if _kind(whole) == "line" and _is_plane(whole)), None)
+    first = next((whole for _, whole in units if _kind(whole) in ("line", *MARKS)), None)
+    line = first if first and _kind(first) == "line" and _is_plane(first) else None
     if line is None:
         for unit, whole in units:
             if _kind(whole) in MARKS:
