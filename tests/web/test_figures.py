@@ -40,6 +40,8 @@ def test_lines_are_read_at_the_nearest_point_with_the_range_of_seeds():
     names = [p["name"] for view in made["hconcat"] for unit in view["layer"]
              for p in unit.get("params", [])]  # fmt: skip
     assert len(names) == len(set(names)) == 4
+    spec["hconcat"][0]["layer"][1]["mark"]["clip"] = True
+    assert interactive(spec)["hconcat"][0]["layer"][-1]["mark"]["clip"] is True
     # The still picture is the same: nothing is near anything, and nothing is moved.
     assert render(made, "svg").count(b"mark-line") == render(spec, "svg").count(b"mark-line")
 

@@ -82,7 +82,8 @@ def _read(view: Spec, number: int) -> None:
     tooltip = _tooltip(line)
     # Without the line's colour, which would get a legend of its own.
     kept = {n: e for n, e in line["encoding"].items() if n in ("x", "y")}
-    line["mark"] = {"type": "point", "filled": True, "size": 60, "color": INK}
+    clip = bool(_dict(line["mark"]).get("clip"))
+    line["mark"] = {"type": "point", "filled": True, "size": 60, "color": INK, "clip": clip}
     line["encoding"] = {**kept, "opacity": seen, "tooltip": tooltip}
     select = {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}
     line["params"] = [{"name": name, "select": select}]
