@@ -23,7 +23,7 @@ MEMORY = 2 * 2**30
 def draw(spec: dict[str, Any], kind: str) -> bytes:
     """Render without a browser and without the network."""
     if kind == "library":
-        library: str = vl_convert.javascript_bundle()
+        library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
         return library.encode("utf-8")
     if kind == "svg":
         svg: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
