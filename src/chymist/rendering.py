@@ -33,7 +33,7 @@ def render(spec: dict[str, Any], format: Literal["svg", "png", "pdf"]) -> bytes:
 def library() -> bytes:
     """Return the script that draws specifications in a browser: it defines `vegaEmbed`.
 
-    0.9 MB, made in 4 s when it is first asked for.
+    0.9 MB, made in two to four seconds when it is first asked for.
 
     Raises:
         ValueError: it cannot be made.

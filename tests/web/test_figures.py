@@ -124,6 +124,8 @@ def test_a_slider_goes_through_a_training_and_the_address_says_where_it_stands(p
 
 
 def test_values_are_read_and_a_view_is_zoomed_where_the_pointer_is(page, served):
+    # Shown smaller than it is drawn, so that places on the screen and in the picture differ.
+    page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{served.base}/studies/sgd-escape")
     assert page.locator(".alive").count() == 0
     figure = page.locator("figure").first
