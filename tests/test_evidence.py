@@ -11,6 +11,7 @@ import xarray as xr
 
 from chymist import catalogue
 from chymist.claims import Certificate, Claim, Region, judge
+from chymist.explorable import course
 from chymist.lab.judging import outcome
 from chymist.report import evidence
 from chymist.report.gallery import pages
@@ -121,9 +122,10 @@ def test_the_overall_verdict_follows_from_the_claims(slug, preset):
 
 @pytest.mark.parametrize(("slug", "preset"), RECORDS)
 def test_figures_are_those_of_the_record_and_small(slug, preset):
-    kept = record_of(slug, preset)["figures"]
+    kept, specs = record_of(slug, preset)["figures"], record_of(slug, preset).get("specs", {})
     folder = EVIDENCE / slug / preset
-    assert {path.name for path in folder.iterdir()} == {f"{name}.svg" for name in kept}
+    names = {f"{name}.svg" for name in kept} | {f"{name}.json" for name in specs}
+    assert {path.name for path in folder.iterdir()} == names and set(specs) <= set(kept)
     assert set(kept) == {f.name for e in catalogue.find(slug).experiments for f in e.figures}
     for name, digest in kept.items():
         content = (folder / f"{name}.svg").read_bytes()
@@ -132,6 +134,19 @@ def test_figures_are_those_of_the_record_and_small(slug, preset):
         assert b"<script" not in content and b"http" not in content.replace(
             b"http://www.w3.org/2000/svg", b""
         )
+
+
+@pytest.mark.parametrize(("slug", "preset"), RECORDS)
+def test_what_figures_are_drawn_from_is_whole_and_small(slug, preset):
+    specs = record_of(slug, preset).get("specs", {})
+    contents = {n: (EVIDENCE / slug / preset / f"{n}.json").read_bytes() for n in specs}
+    for name, content in contents.items():
+        assert hashlib.sha256(content).hexdigest() == specs[name]
+    assert sum(map(len, contents.values())) <= 1_000_000
+    if specs and any(
+        f.name == "course" for e in catalogue.find(slug).experiments for f in e.figures
+    ):
+        assert course(json.loads(contents["course"]))
 
 
 def test_evidence_is_of_studies_and_nothing_else_lies_there():

@@ -51,7 +51,7 @@ def table(**columns: xr.DataArray) -> list[dict[str, Any]]:
     frame = xr.Dataset({n: a.reset_coords(drop=True) for n, a in columns.items()}).to_dataframe()
     frame = frame.reset_index().dropna()
     rows: list[dict[str, Any]] = frame.to_dict("records")
-    return [{k: _plain(v) for k, v in row.items()} for row in rows]
+    return [{k: plain(v) for k, v in row.items()} for row in rows]
 
 
 def axis(
@@ -308,17 +308,17 @@ def image_strip(
     )
 
 
-def data_url(picture: np.ndarray[Any, Any]) -> str:
-    """Encode a picture with values in [0, 1] as a PNG in a data URL."""
+def data_url(picture: np.ndarray[Any, Any], kind: Literal["png", "jpeg"] = "png") -> str:
+    """Encode a picture with values in [0, 1] as a PNG, or smaller as a JPEG, in a data URL."""
     from PIL import Image
 
     values = np.round(255 * np.clip(np.nan_to_num(picture), 0, 1)).astype(np.uint8)
     stream = io.BytesIO()
     # A single channel is grey; Pillow wants no dimension for it.
     Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).save(
-        stream, format="PNG", optimize=True
+        stream, format=kind, optimize=True
     )
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def themed(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -371,7 +371,8 @@ def _decades(node: Any) -> None:
                 axis["labelExpr"] = _DECADE
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a number of an array as JSON has it, with five digits."""
     if isinstance(value, np.generic):
         value = value.item()
     return float(f"{value:.5g}") if isinstance(value, float) else value

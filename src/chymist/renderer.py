@@ -4,7 +4,8 @@ A specification is a program: it can ask for a thousand million points or a pict
 kilometre, and the JavaScript engine that obeys ends its whole process. Here that is this one.
 
 Each request is eight bytes of length and JSON with `spec` and `format`; each answer one byte, 1 if
-it could be drawn, eight bytes of length, and the drawing or the reason. Ends when nothing is asked
+it could be drawn, eight bytes of length, and the drawing or the reason. The format "library" asks
+for the script that draws specifications in a browser. Ends when nothing is asked
 for half a minute. Imports no chymist.
 """
 
@@ -21,6 +22,9 @@ MEMORY = 2 * 2**30
 
 def draw(spec: dict[str, Any], kind: str) -> bytes:
     """Render without a browser and without the network."""
+    if kind == "library":
+        library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        return library.encode("utf-8")
     if kind == "svg":
         svg: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
         return svg.encode("utf-8")

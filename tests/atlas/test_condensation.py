@@ -135,3 +135,13 @@ def test_your_layers_are_counted_and_their_groups_written(tmp_path):
     assert len(rows) == 72
     for figure in study.STUDY.experiment("own-weights").figures:
         figure.draw(found, found)
+
+
+def test_the_functions_kept_are_those_whose_loss_is_measured():
+    data = run("stairs")
+    loss = ((data.drawn - data.target) ** 2).mean("sample") / 2
+    shared = [step for step in data.frame.values if step in data.step.values]
+    measured = data.loss.sel(step=shared).values
+    assert shared[-1] == 300 and len(shared) > 15
+    np.testing.assert_allclose(loss.sel(frame=shared).values, measured, rtol=1e-4)
+    assert {0, 100, 300} <= set(data.frame.values)

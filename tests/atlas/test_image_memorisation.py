@@ -164,3 +164,15 @@ def test_the_kernel_starts_where_the_networks_do_and_tells_the_scales_apart():
     share = last.predicted_error / first.predicted_error
     spread = np.log(share.sel(band=9) / share.sel(band=1))
     assert (spread.sel(kernel_scale=2) > 3 * abs(spread.sel(kernel_scale=6))).all()
+
+
+def test_the_last_picture_kept_is_as_good_as_the_training_pixels_say():
+    data = run("photo", network=("none",))
+    assert data.frame.values[-1] == data.step.values[-1] == 32
+    assert 10 < data.sizes["frame"] <= 17 and float(data.drawn.max()) <= 1
+    shades = data.drawn.values * 255
+    np.testing.assert_allclose(shades, shades.round(), atol=1e-4)
+    error = (data.drawn.isel(frame=-1) - data.photograph) ** 2
+    held_out = error.isel(row=slice(1, None, 2), column=slice(1, None, 2))
+    psnr = -10 * np.log10(held_out.mean(("row", "column", "channel")))
+    np.testing.assert_allclose(psnr.squeeze(), data.test_psnr.isel(step=-1).squeeze(), atol=0.1)

@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from chymist import models
+from chymist.atlas.frequency import frequency_figures as draw
 from chymist.atlas.frequency import frequency_principle as study
 from chymist.atlas.frequency.line import signal, start
 from chymist.bench import Bench
 from chymist.errors import BadParameter
+from chymist.explorable import course
 from chymist.instruments import spectral_peaks
 
 
@@ -75,3 +77,15 @@ def test_layers_are_as_the_notation_says():
 def test_layers_that_are_no_list_of_widths_are_refused(layers):
     with pytest.raises(BadParameter, match="allowed: text such as 64-64-64"):
         parameters(layers=layers)
+
+
+def test_the_last_function_kept_is_the_one_whose_error_is_measured():
+    p = parameters(variant=("tanh",), points=64)
+    data = study.LINE.run(p, Bench(study.STUDY.slug, "line", (0, 1)))
+    assert data.frame.values[-1] == data.step.values[-1] == 256
+    end = data.isel(frame=-1, step=-1, variant=0)
+    at = [1, 3, 5]
+    drawn, goal = (np.fft.rfft(v.values)[:, at] for v in (end.drawn, data.target))
+    np.testing.assert_allclose(abs(drawn - goal) / abs(goal), end.error, rtol=2e-3)
+    spec = draw.course(data, None).to_dict()
+    assert course(spec).steps == tuple(data.frame.values)

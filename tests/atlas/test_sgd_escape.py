@@ -137,3 +137,11 @@ def test_a_batch_larger_than_your_table_is_refused(tmp_path):
     p = study.EscapeParams.parse({**SMALL, "batch": (1, 13)}).cells()[0]
     with pytest.raises(BadInput, match="a batch of 13 cannot be drawn from 12 rows"):
         escape.restart(p, Bench("s", "restart", (0,), input=given(tmp_path, 12)))
+
+
+def test_the_places_kept_are_of_the_runs_and_gradient_descent_stays():
+    data = run("well", runs=well.WALKERS)
+    np.testing.assert_allclose(abs(data.place - 1).median("walker"), data.distance)
+    # Both minima have sharpness 2: a step of 0.7 multiplies the distance by 1 - 1.4.
+    foretold = (1 + data.eps * (-0.4) ** data.step).transpose("eps", "step")
+    np.testing.assert_allclose(data.descent.isel(seed=0), foretold, atol=1e-12)

@@ -36,11 +36,12 @@ def test_every_study_has_its_page_and_every_link_leads_somewhere(site):
                 assert f'id="{anchor}"' in target.read_text(), (page, link)
 
 
-def test_nothing_is_run_and_nothing_loaded_from_elsewhere(site):
+def test_nothing_is_sent_and_nothing_loaded_from_elsewhere(site):
     for page in site.rglob("*.html"):
         text = page.read_text()
-        assert "<script" not in text and "<form" not in text
-        loads = re.findall(r"<(?:link|img|script)[^>]* (?:src|href)=\"([^\"]+)", text)
+        assert "<form" not in text
+        assert not re.search(r'<script(?! src="| type="application/json")', text), page
+        loads = re.findall(r"<(?:link|img|script)[^>]* (?:src|href|data-library)=\"([^\"]+)", text)
         assert loads and not [one for one in loads if re.match(r"[a-z]+:(?!,)|/", one)]
 
 
@@ -49,6 +50,26 @@ def test_evidence_shows(site):
     record = json.loads((EVIDENCE / "frequency-principle.json").read_text())["presets"]["quick"]
     assert "Committed evidence, preset quick" in text and record["made"] in text
     assert text.count("<figure") == len(record["figures"])
+
+
+def test_a_page_that_is_a_file_goes_through_a_training(site, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page, asked, wrong = context.new_page(), [], []
+    context.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda said: wrong.append(said.text))
+    page.goto((site / "studies" / "sgd-escape.html").as_uri() + "?at-course=20")
+    figure = page.locator("figure", has=page.locator("[data-course]"))
+    figure.scroll_into_view_if_needed()
+    figure.locator(".alive svg").wait_for(timeout=60_000)
+    assert figure.locator("output").inner_text() == "20"
+    before = figure.locator(".alive svg").inner_html()
+    figure.locator("input").press("ArrowRight")
+    figure.locator("output", has_text="21").wait_for()
+    page.wait_for_url("**/sgd-escape.html?at-course=21")
+    assert figure.locator(".alive svg").inner_html() != before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not wrong and all(u.startswith((site.as_uri(), "data:")) for u in asked)
+    context.close()
 
 
 def test_a_site_is_replaced_and_nothing_else_is(site, tmp_path, refused):

@@ -41,7 +41,7 @@ def write_(*, evidence: Path = EVIDENCE, output: Path = Path("docs/atlas")) -> N
 def build_(folder: Path, /, *, evidence: Path = EVIDENCE) -> None:
     """Write the atlas as a static site: the pages of `chymist serve`, without a server.
 
-    It loads nothing from elsewhere and runs no script, so any web server, or none, can publish it.
+    It loads nothing from elsewhere, so any web server, or none, can publish it.
     Written again into the same folder, it replaces what it wrote. Prints the first page.
 
     Parameters

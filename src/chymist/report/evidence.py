@@ -4,6 +4,7 @@
 
     docs/evidence/<slug>.json                    a record a preset
     docs/evidence/<slug>/<preset>/<figure>.svg   its figures
+    docs/evidence/<slug>/<preset>/<figure>.json  their Vega-Lite specifications
 
 A record holds the digests of the claims that were judged and the parameters they were judged at, so
 that evidence of claims that have changed since is known to be stale. Nothing in it names a machine,
@@ -93,6 +94,11 @@ def keep(run: Run, study: Study, folder: Path = FOLDER) -> Path:
         shutil.rmtree(pictures, ignore_errors=True)
         pictures.mkdir()
     record["figures"] = {name: write_text(pictures / f"{name}.svg", drawn[name]) for name in drawn}
+    # Evidence of before figures could be read in a browser has none.
+    record["specs"] = {
+        name: write_text(pictures / f"{name}.json", json.dumps(spec, separators=(",", ":")) + "\n")
+        for name, spec in run.specs.items()
+    }
     ordered = {name: presets[name] for name in study.presets if name in presets}
     write_json(path, {"format": FORMAT, "study": study.slug, "presets": ordered})
     return path

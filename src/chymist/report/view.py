@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from chymist.bibliography import Reference
 from chymist.claims import Certificate, Row, Verdict, overall
+from chymist.explorable import Course, course
 from chymist.report import formulas
 from chymist.report.drawing import Drawing, inlined
 from chymist.report.numbers import exact, number, percent, setting, spread
@@ -75,6 +76,8 @@ class FigureView:
     number: int
     caption: str
     drawing: Drawing
+    name: str
+    course: Course | None
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,8 @@ def _figure(
     caption = record["caption"]
     label = f"Figure {place}: {formulas.plain(caption)}"
     drawing = inlined(spec, f"f{place}-", label, limit)
-    return FigureView(anchors("figure", record["name"]), place, caption, drawing)
+    anchor = anchors("figure", record["name"])
+    return FigureView(anchor, place, caption, drawing, record["name"], course(spec))
 
 
 def _claim(verdict: Verdict, anchor: str) -> ClaimView:

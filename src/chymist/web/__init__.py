@@ -10,6 +10,7 @@
     sketch      what that process draws of a run, and trace, what the server keeps of it
     uploads     a reader's own file, which a process of its own (admitting) decodes
     guard       who may ask at all: loopback names, token, origin, sizes, headers
+    interaction what makes a figure answer: values to read, views to zoom
     pages       templates and the addresses in them
     app         the table of routes
     server      `chymist serve`

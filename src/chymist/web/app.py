@@ -20,7 +20,13 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from chymist.errors import (
@@ -42,6 +48,7 @@ from chymist.lab.watched import Watched
 from chymist.study import Study
 from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
 from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
+from chymist.web.interaction import interactive
 from chymist.web.pace import Pace
 from chymist.web.pages import ASSETS, Served, asset, render
 from chymist.web.queue import Live, Queue, TooMany
@@ -116,8 +123,10 @@ def routes() -> list[Route]:
         Route("/runs/{run:id}/stop", stop, methods=["POST"]),
         Route("/runs/{run:id}/resume", resume, methods=["POST"]),
         Route("/runs/{run:id}/{file:file}", download),
+        Route("/runs/{run:id}/figures/{figure:slug}.json", show_figure),
         Route("/events", follow_queue),
         Route("/evidence/{slug:slug}/{preset:slug}/{figure:slug}.svg", show_picture),
+        Route("/evidence/{slug:slug}/{preset:slug}/{figure:slug}.json", show_spec),
         Route("/static/{file:file}", show_asset),
     ]
 
@@ -349,6 +358,24 @@ def show_picture(request: Request) -> Response:
     if path is None:
         raise HTTPException(404)
     return Response(path.read_bytes(), media_type="image/svg+xml")
+
+
+def show_spec(request: Request) -> Response:
+    """What a figure of the evidence is drawn from, made to answer."""
+    wanted = request.path_params
+    spec = _house(request).reading.spec(wanted["slug"], wanted["preset"], wanted["figure"])
+    if spec is None:
+        raise HTTPException(404)
+    return JSONResponse(interactive(spec))
+
+
+def show_figure(request: Request) -> Response:
+    """What a figure of a finished run is drawn from, made to answer."""
+    wanted = request.path_params
+    spec = _house(request).reading.figure(wanted["run"], wanted["figure"])
+    if spec is None:
+        raise HTTPException(404)
+    return JSONResponse(interactive(spec))
 
 
 def show_asset(request: Request) -> Response:

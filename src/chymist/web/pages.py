@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from chymist import rendering
 from chymist.report import page
 from chymist.report.gallery import anchor
 
@@ -21,9 +22,14 @@ ASSETS = {
     "web.css": ("chymist.web", "static/web.css", "text/css"),
     "live.js": ("chymist.web", "static/live.js", "text/javascript"),
     "curves.js": ("chymist.web", "static/curves.js", "text/javascript"),
+    "figures.js": ("chymist.web", "static/figures.js", "text/javascript"),
+    "vega.js": ("", "", "text/javascript"),
 }
-"""What pages load: package, place in it, type. Nothing else is served from the package."""
+"""What pages load: package, place in it, type. Nothing else is served from the package.
 
+What draws figures in a browser, vega.js, lies in no package: it is made when it is first wanted.
+"""
+LIBRARY = "vega.js"
 
 KEPT_TEXTS = 5000
 
@@ -54,9 +60,14 @@ class Served:
         """Return where a figure of the evidence is."""
         return f"/evidence/{slug}/{preset}/{figure}.svg"
 
+    def spec(self, slug: str, preset: str, figure: str) -> str:
+        """Return where the specification of a figure of the evidence is."""
+        return f"/evidence/{slug}/{preset}/{figure}.json"
+
     def asset(self, name: str) -> str:
         """Return where a style sheet or a script is, as it is today."""
-        return f"/static/{name}?v={hashlib.sha256(asset(name)).hexdigest()[:12]}"
+        decides = rendering.library_version().encode() if name == LIBRARY else asset(name)
+        return f"/static/{name}?v={hashlib.sha256(decides).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,12 @@ class Static:
         """Return where a figure of the evidence is."""
         return f"{self.up}evidence/{slug}/{preset}/{figure}.svg"
 
+    def spec(self, slug: str, preset: str, figure: str) -> str:
+        """Return no address: the specification lies in the page."""
+        return ""
+
     def asset(self, name: str) -> str:
-        """Return where a style sheet is."""
+        """Return where a style sheet or a script is."""
         return f"{self.up}{name}"
 
 
@@ -93,6 +108,8 @@ def render(template: str, to: Served | Static, **context: Any) -> str:
 @cache
 def asset(name: str) -> bytes:
     """Return what a page loads, by its name in `ASSETS`."""
+    if name == LIBRARY:
+        return rendering.library()
     package, place, _ = ASSETS[name]
     return resources.files(package).joinpath(place).read_bytes()
 

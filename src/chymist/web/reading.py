@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from chymist.errors import DamagedRun, UnknownRun, UsageError
 from chymist.lab import Lab, Run
 from chymist.lab.index import Index
-from chymist.lab.layout import LOG, MANIFEST, PLAN
+from chymist.lab.layout import LOG, MANIFEST, PLAN, is_watched
 from chymist.lab.listed import ID, Listed
-from chymist.lab.seal import is_plain_folder, read_json, read_plain
+from chymist.lab.seal import check_file, is_plain_folder, read_json, read_manifest, read_plain
 from chymist.report import evidence
 from chymist.study import Study
 
@@ -59,6 +59,23 @@ class Reading:
             DamagedRun: a file of it is missing or altered.
         """
         return Run.open(self.place(run))
+
+    def figure(self, run: str, name: str) -> dict[str, Any] | None:
+        """Return the specification of a finished run's figure, if it has such a one.
+
+        Raises:
+            UnknownRun: there is no such run.
+            DamagedRun: the file is missing or altered.
+        """
+        folder = self.place(run)
+        if is_watched(folder) or not (folder / MANIFEST).exists():
+            return None
+        files = read_manifest(folder)["files"]
+        place = f"figures/{name}.json"
+        if place not in files:
+            return None
+        check_file(folder, place, files[place])
+        return read_json(folder, place)
 
     def listing(self, **options: Any) -> list[Listed]:
         """Return runs as `Lab.listing` does."""
@@ -139,6 +156,16 @@ class Reading:
             return None
         path = self.folder / slug / preset / f"{figure}.svg"
         return path if path.is_file() else None
+
+    def spec(self, slug: str, preset: str, figure: str) -> dict[str, Any] | None:
+        """Return the specification of a figure of the evidence, if the evidence has it."""
+        if figure not in self.presets(slug).get(preset, {}).get("specs", {}):
+            return None
+        try:
+            path = self.folder / slug / preset / f"{figure}.json"
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""The atlas as a static site: files that need no server, ask nothing of the network, run no script.
+"""The atlas as a static site: files that need no server and ask nothing of the network.
+
+Its script is its own, for figures that answer; what they are drawn from lies in the pages, since a
+page that is a file can ask for nothing.
 
 The pages are those of the server, without what only a server can do. `site.json` lists what was
 written, so that a later writing removes what is no longer there, and nothing else.
@@ -21,7 +24,7 @@ from chymist.web.reading import Reading
 from chymist.web.shelf import Shelf
 
 LIST = "site.json"
-_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*(\.[a-z0-9-]+)*\.(html|css|svg)")
+_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*(\.[a-z0-9-]+)*\.(html|css|svg|js)")
 
 
 def build(folder: Path, evidence: Path) -> list[Path]:
@@ -76,7 +79,7 @@ def _written(folder: Path) -> set[str]:
 def _files(shelf: Shelf, reading: Reading) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file."""
     here, below = Static(), Static(up="../")
-    for name in ("report.css", "web.css"):
+    for name in ("report.css", "web.css", "figures.js", "vega.js"):
         yield name, asset(name)
     known = {card.verdict for card in home.cards(shelf, reading, here)}
     for verdict in ("", *sorted(known)):

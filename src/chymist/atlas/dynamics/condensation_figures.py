@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import figures
+from chymist import explorable, figures
 
 SHOWN = 20
 """Neurons whose angles are drawn."""
@@ -81,10 +81,15 @@ def stairs(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     return alt.hconcat(*columns)
 
 
+def told(steps: int) -> list[int]:
+    """Return the steps, of so many, at which the neurons are drawn side by side."""
+    return [*(s for s in (0, 100, 1000, 5000, 10_000) if s < steps), steps]
+
+
 def features(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Amplitude against angle at some steps, each neuron a dot: the lines are where they meet."""
     charts = []
-    for frame in run.frame.values.tolist():
+    for frame in told(int(run.frame[-1])):
         one = run.sel(frame=frame).isel(seed=0)
         share = one.amplitude / one.amplitude.max()
         rows = figures.table(angle=np.degrees(one.angle), share=share)
@@ -98,6 +103,51 @@ def features(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
             .properties(title=f"{frame:,} updates", width=170, height=130)
         )
     return alt.vconcat(alt.hconcat(*charts[:3]), alt.hconcat(*charts[3:]))
+
+
+def course(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Neurons of the first seed as arrows, what they draw together, and the loss, step by step."""
+    run = run.isel({d: 0 for d in run.dims if d not in ("step", "frame", "neuron", "sample")})
+    run = run.dropna("frame", how="all", subset=["angle"])
+    share = np.sqrt(run.amplitude / run.amplitude.max("neuron"))
+    neurons = _arrows(share * np.cos(run.angle), share * np.sin(run.angle))
+    words = {**LOGARITHMIC, "title": "loss", "scale": "log"}
+    loss = figures.measured(run.loss.clip(min=1e-8), "step", **words)
+    loss = loss + explorable.cursor("updates", "log", least=1)
+    chart = alt.concat(
+        neurons.properties(title="neurons", width=200, height=200),
+        _line(run).properties(title="function", width=250, height=200),
+        loss.properties(title="loss", width=250, height=200),
+        columns=3,
+    )
+    return explorable.through(chart, run.frame.values)
+
+
+def _arrows(across: xr.DataArray, up: xr.DataArray) -> alt.LayerChart:
+    """Draw a ray from the origin in each neuron's direction."""
+    drawn = explorable.states("frame", "neuron", across=across, up=up)
+    scale = alt.Scale(domain=[-1.1, 1.1])
+    words = {"x": alt.X("across:Q", title="w, weight of the input", scale=scale),
+             "y": alt.Y("up:Q", title="b, bias", scale=scale)}  # fmt: skip
+    origin = {"x2": alt.datum(0), "y2": alt.datum(0)}
+    return alt.layer(
+        drawn.mark_rule(color=figures.PALETTE[0], opacity=0.35).encode(**words, **origin),
+        drawn.mark_circle(size=36, color=figures.PALETTE[0], opacity=0.6).encode(**words),
+    )
+
+
+def _line(run: xr.Dataset) -> alt.LayerChart:
+    """Draw what the network returns, and the points it is to go through."""
+    ends = float(run.target.min()), float(run.target.max())
+    room = 0.2 * (ends[1] - ends[0])
+    height = figures.axis("y", "f(x)", domain=(ends[0] - room, ends[1] + room))
+    words = {"x": alt.X("sample:Q", title="x"), "y": alt.Y(**height)}
+    goal = alt.Chart(alt.Data(values=figures.table(y=run.target)))
+    drawn = explorable.states("frame", "sample", y=run.drawn)
+    return alt.layer(
+        goal.mark_circle(color=figures.MUTED, size=40, opacity=0.7).encode(**words),
+        drawn.mark_line(color=figures.PALETTE[1], strokeWidth=2, clip=True).encode(**words),
+    )
 
 
 def sizes(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import altair as alt
+import numpy as np
 import xarray as xr
 
-from chymist import figures
+from chymist import explorable, figures
 
 SHOWN = 600
 
@@ -28,6 +29,72 @@ def sharpness(run: xr.Dataset, control: xr.Dataset | None, dim: str = "lr") -> a
 
 
 TITLES = {"lr": "step size", "edge": "threshold"}
+
+
+WINDOW = 20
+"""Updates whose lowest and highest loss are drawn."""
+SWINGS = 8
+STATES = 64
+
+
+def course(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Sharpness and loss of the first seed up to a step, and what that sharpness does to it."""
+    run = run.isel({d: 0 for d in run.dims if d not in ("lr", "step")})
+    sharp = figures.thin(run.sharpness.isel(step=slice(WINDOW, None, WINDOW)), "step", STATES)
+    steps = sharp.step.values
+    loss = _lowest_and_highest(run.loss, steps)
+    x = alt.X(**figures.axis("step", "updates", "log", domain=(WINDOW, int(steps[-1]))))
+    shades = alt.Scale(range=figures.PALETTE)
+    colour = alt.Color("lr:N", title=TITLES["lr"], sort=None, scale=shades)
+    line = alt.Chart(alt.Data(values=figures.table(value=sharp)))
+    height = alt.Y(**figures.axis("value", "sharpness"))
+    edge = alt.Chart(alt.Data(values=figures.table(value=run.predicted_sharpness)))
+    sharpness = alt.layer(
+        alt.layer(
+            line.mark_line(opacity=0.22, strokeWidth=1.5).encode(x=x, y=height, color=colour),
+            _until(line).mark_line(strokeWidth=2.5).encode(x=x, y=height, color=colour),
+            _at(line).mark_circle(size=90, opacity=1).encode(x=x, y=height, color=colour),
+        ),
+        edge.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=height, color=colour),
+    )
+    band = alt.Chart(alt.Data(values=figures.table(low=loss["low"], high=loss["high"])))
+    low = alt.Y(**figures.axis("low", "loss", "log"))
+    losses = alt.layer(
+        band.mark_area(opacity=0.12).encode(x=x, y=low, y2="high:Q", color=colour),
+        _until(band).mark_area(opacity=0.6).encode(x=x, y=low, y2="high:Q", color=colour),
+    )
+    swing = explorable.states("step", "update", value=_swing(sharp, run.lr))
+    swings = swing.mark_line(strokeWidth=1.5, clip=True, point={"size": 24}).encode(
+        x=alt.X("update:Q", title="updates from here"),
+        y=alt.Y(**figures.axis("value", "place, first 1", domain=(-2, 2))),
+        color=colour,
+    )
+    chart = alt.concat(
+        sharpness.properties(title="sharpness; dashed, 2 / step size", width=270, height=210),
+        losses.properties(title="loss, lowest to highest of 20", width=220, height=210),
+        swings.properties(title="in a valley so sharp", width=200, height=210),
+        columns=3,
+    )
+    return explorable.through(chart, steps)
+
+
+def _until(chart: alt.Chart) -> alt.Chart:
+    return chart.transform_filter(f"datum.step <= {explorable.AT}")
+
+
+def _at(chart: alt.Chart) -> alt.Chart:
+    return chart.transform_filter(f"datum.step == {explorable.AT}")
+
+
+def _swing(sharpness: xr.DataArray, lr: xr.DataArray) -> xr.DataArray:
+    """Places from 1 on of gradient descent on a quadratic of this sharpness (..., step, update)."""
+    return (1 - lr * sharpness) ** xr.DataArray(range(SWINGS + 1), {"update": range(SWINGS + 1)})
+
+
+def _lowest_and_highest(loss: xr.DataArray, steps: np.ndarray[Any, Any]) -> xr.Dataset:
+    """Range of the loss in the updates up to each step."""
+    windows = loss.where(loss > 0).rolling(step=WINDOW + 1)
+    return xr.Dataset({"low": windows.min(), "high": windows.max()}).sel(step=steps)
 
 
 def ratios(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import figures
+from chymist import explorable, figures
 
 
 def times(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
@@ -32,6 +33,78 @@ def distances(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
             theory_says = figures.predicted(part.predicted_distance, "step", detail="eps", **words)
             charts.append((chart + theory_says).properties(title=title))
     return alt.hconcat(*charts)
+
+
+WALKERS = 3
+"""Runs from each start that are drawn."""
+
+
+def course(
+    losses: Callable[[np.ndarray[Any, Any]], Mapping[str, np.ndarray[Any, Any]]],
+    run: xr.Dataset, control: xr.Dataset | None,
+) -> alt.TopLevelMixin:  # fmt: skip
+    """Runs of one seed in the landscape at a step, and how far from x = 1 they have been.
+
+    `losses` are the functions of x to be drawn, by name, the runs on the first of them.
+    """
+    run = run.isel({d: 0 for d in run.dims if d not in ("eps", "walker", "step")}, drop=True)
+    latest = 1.2 * float(run.predicted_time.max())
+    run = run.sel(step=run.step <= latest if latest > 1 else slice(None))
+    run, last = run.isel(walker=slice(WALKERS)), int(run.step[-1])
+    run = run.assign_coords(eps=[f"{eps:g}" for eps in run.eps.values])
+    x = alt.X(**figures.axis("step", "updates", domain=(0, last)))
+    height = alt.Y(**figures.axis("apart", "|x - 1|", "log", domain=(LEAST, 2)))
+    colour = alt.Color("eps:N", title="start, |x - 1|", sort=None,
+                       scale=alt.Scale(range=figures.PALETTE))  # fmt: skip
+    words = {"x": x, "y": height, "color": colour}
+    apart, still = (
+        alt.Chart(alt.Data(values=figures.table(apart=abs(v - 1).where(abs(v - 1) > LEAST))))
+        for v in (run.place, run.descent)
+    )
+    until = apart.transform_filter(f"datum.step <= {explorable.AT}")
+    distance = alt.layer(
+        alt.layer(
+            apart.mark_line(opacity=0.2, strokeWidth=1).encode(detail="walker:N", **words),
+            until.mark_line(strokeWidth=1.6).encode(detail="walker:N", **words),
+        ),
+        still.mark_line(strokeDash=[2, 2], strokeWidth=1.2).encode(**words),
+        explorable.cursor("updates"),
+    ).properties(title="distance; dotted, gradient descent", width=300, height=230)
+    return explorable.through(
+        alt.concat(_landscape(run, losses, colour), distance, columns=2), run.step.values
+    )
+
+
+LEAST = 1e-9
+"""Distance below which nothing is drawn."""
+
+
+def _landscape(
+    run: xr.Dataset, losses: Callable[[np.ndarray[Any, Any]], Mapping[str, np.ndarray[Any, Any]]],
+    colour: alt.Color,
+) -> alt.LayerChart:  # fmt: skip
+    """Draw the runs where they are."""
+    across = np.linspace(-1, 1.9, 117)
+    curves = losses(across)
+    mean = next(iter(curves))
+    lines = xr.DataArray(list(curves.values()), {"of": list(curves), "x": across}, ("of", "x"))
+    x = alt.X(**figures.axis("x", "x", domain=(-1, 1.9)))
+    y = alt.Y(**figures.axis("value", "loss", domain=(0, 0.8)))
+    drawn = alt.Chart(alt.Data(values=figures.table(value=lines.where(lines <= 0.8))))
+    shades = alt.Color("of:N", title="loss of", sort=None,
+                       scale=alt.Scale(range=[figures.INK, "#8d99a5", "#c3cbd3"]))  # fmt: skip
+    still = run.descent.isel(eps=-1, drop=True).expand_dims("one", -1)
+    dots, square = (
+        explorable.states("step", over, x=place, value=place.copy(data=losses(place.values)[mean]))
+        for over, place in (("walker", run.place), ("one", still.assign_coords(one=[0])))
+    )
+    return alt.layer(
+        drawn.mark_line().encode(x=x, y=y, color=shades),
+        dots.mark_circle(size=120, opacity=0.8, clip=True).encode(x=x, y=y, color=colour),
+        square.mark_square(size=90, color=figures.INK, opacity=1).encode(x=x, y=y),
+    ).properties(
+        title="three runs from each start; square, gradient descent", width=330, height=230
+    ).resolve_scale(color="independent")  # fmt: skip
 
 
 def step_size(

@@ -130,6 +130,9 @@ DESCENT = Experiment(
     figures=(
         Figure("sharpness", "Sharpness over the training; dashed, 2 / lr. In the control the "
                "threshold lies above what is shown.", draw.sharpness),
+        Figure("course", "The first seed on its way to the edge. At the right, eight updates on a "
+               "quadratic as sharp as the loss is there: above $2/\\eta$ they swing ever wider, "
+               "and the loss bursts.", draw.course),
         Figure("edge-ratio", "Late sharpness in units of 2 / lr by seed.",
                partial(draw.ratios, edge_ratio)),
         Figure("losses", "The loss of one network at each step size, every update.", draw.losses),

@@ -27,6 +27,8 @@ Y = (
     - np.maximum(1.5 * (X - 0.4), 0) + np.maximum(0.5 * (X - 0.8), 0)
 )  # fmt: skip
 LR = 0.1
+FRAMES = 40
+"""States of the training, about, at which neurons and functions are kept."""
 LEAST = 0.02
 """Share of the largest amplitude below which a neuron does not count: dead ones never move."""
 
@@ -37,15 +39,18 @@ def stairs(p: Any, bench: Bench) -> xr.Dataset:
     Returns:
         loss, directions (seed, step) at 300 steps, evenly spaced on a logarithmic scale; plateau
         (seed, step), the number of the plateau of the loss that a step lies on, from 1, else 0;
-        height (seed), the loss on the second plateau; angle, amplitude (seed, frame, neuron).
+        height (seed), the loss on the second plateau; angle, amplitude (seed, frame, neuron) and
+        drawn (seed, frame, sample), what the networks return at the points, of which target (seed,
+        sample) is the line.
     """
     steps = log_spaced(300)
-    frames = sorted({s for s in (0, 100, 1000, 5000, 10_000) if s < p.steps} | {p.steps})
+    frames = sorted({*draw.told(p.steps), *log_spaced(FRAMES)(p.steps)})
     record = {
         instruments.loss: steps,
         _counted(): steps,
         instruments.training_directions("inner"): lambda _: frames,
         instruments.training_amplitudes("inner", "outer"): lambda _: frames,
+        instruments.training_outputs(len(X), name="drawn"): lambda _: frames,
     }
     networks = _networks(p, bench, p.width**-p.exponent)
     run = bench.train(
@@ -57,11 +62,14 @@ def stairs(p: Any, bench: Bench) -> xr.Dataset:
     plateau = instruments.plateaus(run.loss)
     height = run.loss.where(plateau == 2).median("step")
     made = run.assign(
-        plateau=plateau, height=height, angle=angle, amplitude=seen.amplitude
-    )
+        plateau=plateau, height=height, angle=angle, amplitude=seen.amplitude,
+        drawn=seen.drawn.assign_coords(sample=X),
+        target=(("seed", "sample"), np.tile(Y, (len(bench.seeds), 1))),
+    )  # fmt: skip
     made.plateau.attrs = {"long_name": "number of the plateau", "units": "1"}
     made.height.attrs = {"long_name": "loss on the second plateau", "units": "1"}
     made.angle.attrs = {"long_name": "angle of (w, b)", "units": "rad"}
+    made.target.attrs = {"long_name": "the line", "units": "1"}
     made.frame.attrs = {"long_name": "updates done", "units": "step"}
     return made
 
@@ -124,6 +132,8 @@ STAIRS = Experiment(
     ),
     figures=(
         Figure("staircase", "Loss and directions; dashed, the best single neuron.", draw.stairs),
+        Figure("course", "Neurons of the first seed, as long as the root of their amplitude, the "
+               "largest 1; the function they draw; the loss.", draw.course),
         Figure("features", "Angles and amplitudes of the first seed's neurons along training.",
                draw.features),
     ),

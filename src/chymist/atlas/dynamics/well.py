@@ -23,6 +23,10 @@ HALVES = np.array([0.1, 1.9])
 CURVATURES = 2 * HALVES
 EDGE = float(1 / (1 + np.sqrt(HALVES[1])))
 """Distance from x = 1 to the end of f_2's right branch."""
+FOLLOWED = 150
+"""Steps in which distances are kept."""
+WALKERS = 10
+"""Runs whose place is kept at each of them."""
 STEPS = 700
 """Four hundred to escape from 1e-8, by the time predicted eleven spreads too many, and 300 more."""
 LATEST = 2000
@@ -39,6 +43,12 @@ def gradient(x: np.ndarray[Any, Any], half: np.ndarray[Any, Any] | float) -> np.
     return np.where(left, 2 * x, 2 * half * (x - 1))
 
 
+def losses(x: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Both samples' losses, and their mean, by name."""
+    first, second = (np.minimum(x**2, half * (x - 1) ** 2) for half in HALVES)
+    return {"both": (first + second) / 2, "sample 1": first, "sample 2": second}
+
+
 def average(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Gradient of the mean of both samples."""
     return (gradient(x, HALVES[0]) + gradient(x, HALVES[1])) / 2
@@ -50,18 +60,24 @@ def well(p: Any, bench: Bench) -> xr.Dataset:
     Returns:
         time (eps, seed), median over runs of the first step at which x is beyond f_2's right
         branch, infinite if it never is; at_zero (eps, seed), share of runs at |x| < 1e-3 after the
-        last step; distance (eps, seed, step), the median of |x - 1| in the first steps.
+        last step; distance (eps, seed, step), the median of |x - 1| in the first steps; place (eps,
+        seed, walker, step), x itself of the first runs, and descent (eps, seed, step), x of
+        gradient descent on the mean of both samples.
     """
     eps = np.asarray(p.eps.values, dtype=float)
 
     def one(rng: np.random.Generator) -> xr.Dataset:
         x = np.tile(1 + eps[:, None], (1, p.runs))
         left_at = np.full(x.shape, np.inf)
-        distance = []
+        down = 1 + eps
+        distance, place, descent = [], [], []
         for step in range(STEPS + 1):
             left_at = np.where((x < 1 - EDGE) & np.isinf(left_at), step, left_at)
-            if step <= 150:
+            if step <= FOLLOWED:
                 distance.append(np.median(abs(x - 1), axis=1))
+                place.append(x[:, :WALKERS])
+                descent.append(down)
+                down = down - p.step * average(down)
             if p.kick == "sample":
                 slope = gradient(x, HALVES[rng.integers(2, size=x.shape)])
             else:
@@ -70,19 +86,24 @@ def well(p: Any, bench: Bench) -> xr.Dataset:
                 # As large as the sampling noise at the start, and so large for ever.
                 slope = slope + CURVATURES.std() * eps[:, None] * rng.normal(size=x.shape)
             x = x - p.step * slope
+        axes = {"eps": eps, "step": range(len(distance)), "walker": range(place[0].shape[1])}
         return xr.Dataset({
             # The upper median: the mean of two infinities would be undefined.
             "time": ("eps", np.sort(left_at, axis=1)[:, p.runs // 2]),
             "at_zero": ("eps", (abs(x) < 1e-3).mean(1)),
             "distance": (("step", "eps"), np.array(distance)),
-        }, {"eps": eps, "step": range(len(distance))})  # fmt: skip
+            "place": (("step", "eps", "walker"), np.array(place)),
+            "descent": (("step", "eps"), np.array(descent)),
+        }, axes)  # fmt: skip
 
     made = _by_seed(bench, "samples", one)
     made.time.attrs = {"long_name": "median escape time", "units": "step"}
     made.at_zero.attrs = {"long_name": "share of runs that end at x = 0", "units": "1"}
     made.distance.attrs = {"long_name": "median |x - 1|", "units": "1"}
+    made.place.attrs = {"long_name": "x of a run", "units": "1"}
+    made.descent.attrs = {"long_name": "x of gradient descent", "units": "1"}
     made.step.attrs = {"long_name": "updates done", "units": "step"}
-    return made.transpose(..., "seed", "step")
+    return made.transpose(..., "seed", "walker", "step")
 
 
 def well_theory(p: Any, data: xr.Dataset) -> xr.Dataset:
@@ -177,6 +198,9 @@ WELL = Experiment(
     ),
     figures=(
         Figure("well-times", "Escape time by distance; dashed, the prediction.", draw.times),
+        Figure("course", "SGD leaves x = 1, where gradient descent stays; a start a hundred times "
+               "nearer delays it, each time by the same number of steps.",
+               partial(draw.course, losses)),
         Figure("well-growth", "Median distance from x = 1 along a run; dashed, growth by Lambda.",
                draw.distances),
     ),

@@ -52,17 +52,18 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
     """
     shown = data.pictures(p.size, bench.input, p.pictures)
     octaves = [2**j for j in range(20) if 2**j <= p.size / 4]
-    frames = sorted({round(p.steps / 2**i) for i in range(6)})
+    frames = sorted({round(p.steps / 2 ** (i / 3)) for i in range(16)} | {0})
+    measured = sorted({*log_spaced(30)(p.steps), *(round(p.steps / 2**i) for i in range(6))})
     curves = (
         images.picture_band_error(octaves),
         images.picture_band_psnr(octaves),
         instruments.held_out_psnr(*data.split_pixels(shown, held_out=True)),
     )
     record = {
-        **dict.fromkeys(curves, lambda steps: sorted({*log_spaced(30)(steps), *frames})),
+        **dict.fromkeys(curves, lambda _: measured),
         images.reconstruction(
             torch.as_tensor(data.pixel_grid(SHOWN)), shown.channel.values.tolist()
-        ): lambda steps: frames,
+        ): lambda _: frames,
     }
     x, y = data.split_pixels(shown)
     run = xr.concat(
@@ -75,4 +76,8 @@ def photographs(p: Any, bench: Bench) -> xr.Dataset:
     target = data.pictures(SHOWN, bench.input, p.pictures, p.size)
     target = target.expand_dims(seed=list(bench.seeds))
     drawn = run.picture.sel(step=frames).rename(step="frame")
-    return run.drop_vars("picture").assign(drawn=drawn, photograph=target)
+    # As many shades as a screen has, which take a third of the room.
+    shades = (255 * drawn.clip(0, 1)).round() / 255
+    shades.attrs = drawn.attrs
+    curves_alone = run.drop_vars("picture").sel(step=measured)
+    return curves_alone.assign(drawn=shades, photograph=target)

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import figures
+from chymist import explorable, figures
 
 LOGARITHMIC: dict[str, Any] = {"scale": "log", "x_scale": "log"}
 SHOWN = (1e-3, 2.0)
@@ -27,6 +27,53 @@ def errors(
     names = titles or (_first_name(run), f"{_first_name(parts[-1])} (control)")
     charts = [_curves(part, name) for part, name in zip(parts, names, strict=False)]
     return alt.hconcat(*charts).resolve_scale(x="shared")
+
+
+def course(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """What the first network of the first seed returns, its spectrum, and errors, step by step."""
+    run = _only(run, "band", "step", "frame", "sample").dropna("frame", how="all", subset=["drawn"])
+    peaks = run.band.values
+    shown = run.dropna("step", how="all", subset=["error"])
+    function = _function(run).properties(title="function", width=300, height=190)
+    spectrum = _spectrum(run, int(peaks[-1])).properties(title="spectrum", width=210, height=190)
+    words = LOGARITHMIC | {"title": "relative error", "x_title": "updates", "domain": SHOWN}
+    history = figures.measured(
+        _visible(shown.error), "step", colour="band", colour_title="frequency k", **words
+    )
+    cursor = explorable.cursor("updates", "log", least=1)
+    history = (history + cursor).properties(title="errors", width=230, height=190)
+    chart = alt.concat(function, spectrum, history, columns=3)
+    return explorable.through(chart.resolve_scale(color="independent"), run.frame.values)
+
+
+def _function(run: xr.Dataset) -> alt.LayerChart:
+    x = alt.X(**figures.axis("sample", "x"))
+    ends = float(abs(run.target).max()) * 1.25
+    height = figures.axis("y", "f(x)", domain=(-ends, ends))
+    goal = alt.Chart(alt.Data(values=figures.table(y=run.target)))
+    drawn = explorable.states("frame", "sample", y=run.drawn)
+    return alt.layer(
+        goal.mark_line(color="#b9c3cc", strokeWidth=5).encode(x=x, y=alt.Y(**height)),
+        drawn.mark_line(color=figures.PALETTE[0], strokeWidth=2).encode(x=x, y=alt.Y(**height)),
+    )
+
+
+def _spectrum(run: xr.Dataset, highest: int) -> alt.LayerChart:
+    """Amplitudes of the first frequencies: bars the network's, grey the signal's."""
+    sizes = [abs(np.fft.rfft(v.values)) * 2 / v.sizes["sample"] for v in (run.target, run.drawn)]
+    k = np.arange(min(highest + 4, sizes[0].shape[-1]))
+    goal = xr.DataArray(sizes[0][k], {"k": k}, ("k",))
+    drawn = xr.DataArray(sizes[1][:, k], {"frame": run.frame, "k": k}, ("frame", "k"))
+    x = alt.X("k:O", title="frequency k", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    height = figures.axis("size", "amplitude", domain=(0, 1.25 * float(goal.max())))
+    ticks = alt.Chart(alt.Data(values=figures.table(size=goal)))
+    bars = explorable.states("frame", "k", size=drawn)
+    return alt.layer(
+        ticks.mark_bar(color="#dbe1e6").encode(x=x, y=alt.Y(**height)),
+        bars.mark_bar(color=figures.PALETTE[0], width={"band": 0.45}).encode(
+            x=x, y=alt.Y(**height)
+        ),
+    )
 
 
 def order(

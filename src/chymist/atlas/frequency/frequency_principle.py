@@ -75,6 +75,8 @@ LINE = Experiment(
     ),
     figures=(
         Figure("line-errors", "Errors by frequency: median and range of seeds.", draw.errors),
+        Figure("course", "The first network learns: its function and spectrum, the signal's "
+               "in grey.", draw.course),
         Figure("line-order", "D by network and seed; the line is the edge of the claim's region.",
                partial(draw.order, order, np.log(2))),
     ),

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
-from chymist import figures, stats
+from chymist import explorable, figures, stats
 
 UPDATES: dict[str, Any] = {"x": "step", "x_title": "updates", "x_scale": "log"}
 
@@ -16,12 +16,57 @@ UPDATES: dict[str, Any] = {"x": "step", "x_title": "updates", "x_scale": "log"}
 def strip(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Drawings of one seed over training, a row a network, the photograph at the right."""
     drawn = run.drawn.isel(seed=0, image=0, drop=True)
+    last = int(drawn.frame[-1])
+    drawn = drawn.sel(frame=sorted({round(last / 2**i) for i in range(6)}))
     names = [f"{step:g}" for step in drawn.frame.values]
     target = run.photograph.isel(seed=0, image=0, drop=True).expand_dims(
         frame=["photograph"], network=run.network
     )
     cells = xr.concat([drawn.assign_coords(frame=names), target], "frame", join="override")
     return figures.image_strip(cells, "network", "frame", column_title="updates")
+
+
+def course(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """What the networks of one seed draw at a step, the photograph, and errors by octave."""
+    kept = ("network", "step", "band", "frame", "row", "column", "channel")
+    run = run.isel({d: 0 for d in run.dims if d not in kept}, drop=True)
+    pictures = alt.layer(*_pictures(run)).properties(width=3 * 126, height=2 * 144)
+    panels = []
+    for network, label in (("none", "plain coordinates"), ("gaussian", "Gaussian features")):
+        if network in run.network:
+            error = run.band_error.sel(network=network, drop=True)
+            curves = band_curves(error, 2.0, "relative error", scale="log", domain=(3e-3, 1.5))
+            shown = curves + explorable.cursor("updates", "log", least=1)
+            panels.append(shown.properties(title=f"octaves, {label}", width=230, height=100))
+    chart = alt.concat(pictures, alt.vconcat(*panels), columns=2)
+    return explorable.through(chart, run.frame.values)
+
+
+PLACES = 3
+"""Pictures side by side."""
+
+
+def _pictures(run: xr.Dataset) -> list[alt.Chart]:
+    """Lay the networks' pictures and the photograph out, with names above them."""
+    names = [*run.network.values.tolist(), "photograph"]
+    places = {n: {"across": i % PLACES, "down": i // PLACES} for i, n in enumerate(names)}
+    cells = [
+        {"frame": frame, "url": figures.data_url(np.asarray(picture), "jpeg"), **places[name]}
+        for name in run.network.values.tolist()
+        for frame, picture in zip(run.frame.values.tolist(),
+                                  run.drawn.sel(network=name).values, strict=True)
+    ]  # fmt: skip
+    goal = [{"url": figures.data_url(run.photograph.values, "jpeg"), **places["photograph"]}]
+    words = [{"name": name, **place} for name, place in places.items()]
+    x = alt.X("across:O", axis=None)
+    y = alt.Y("down:O", axis=None)
+    drawn, target, named = (alt.Chart(alt.Data(values=rows)) for rows in (cells, goal, words))
+    at = drawn.transform_filter(f"datum.frame == {explorable.AT}")
+    return [
+        at.mark_image(width=120, height=120).encode(x=x, y=y, url="url:N"),
+        target.mark_image(width=120, height=120).encode(x=x, y=y, url="url:N"),
+        named.mark_text(dy=-66, fontSize=11).encode(x=x, y=y, text="name:N"),
+    ]
 
 
 def held_out(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:

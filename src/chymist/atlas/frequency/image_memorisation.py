@@ -106,6 +106,8 @@ PHOTO = Experiment(
     ),
     figures=(
         Figure("strip", "What the networks draw: the outline first, the detail later.", draw.strip),
+        Figure("course", "What the networks draw at a step, and how much of each octave is still "
+               "missing.", draw.course),
         Figure("held-out", "Quality on pixels never seen; in the control the scale is one cycle a "
                "pixel, and Gaussian features alias.", draw.held_out),
         Figure("octaves", "Octaves over training, relative to the photograph's own spectrum and "

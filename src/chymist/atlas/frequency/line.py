@@ -16,6 +16,10 @@ from chymist.bench import Bench, samples
 from chymist.ensemble import every, log_spaced
 from chymist.solvers import Adam
 
+FRAMES = 40
+"""States of the training, about, at which the functions are kept."""
+PLACES = 100
+"""Samples, at most, at which they are."""
 SMALL = 0.05
 """Standard deviation of all weights and biases of the start "small"."""
 
@@ -29,7 +33,8 @@ def learn_signal(p: Any, bench: Bench) -> xr.Dataset:
 
     Returns:
         error (variant, seed, band, step) at log-spaced steps, area (variant, seed, band) from every
-        step.
+        step; drawn (variant, seed, frame, sample), what the networks return at samples x, at most
+        100 of them, and target (seed, sample), what they should.
     """
     x, y, span = signal(p.signal, p.points)
     if bench.input is not None:
@@ -37,6 +42,8 @@ def learn_signal(p: Any, bench: Bench) -> xr.Dataset:
         span = 2 * np.pi
     peaks = instruments.spectral_peaks(y, len(y) // 4)
     error = instruments.spectral_error(samples(y), peaks)
+    stride, frames = -(-len(y) // PLACES), log_spaced(FRAMES)(p.steps)
+    drawn = instruments.training_outputs(len(y), name="drawn", stride=stride)
     sizes = [int(n) for n in p.layers.split("-")]
     runs = []
     for variant in p.variant.values.tolist():
@@ -45,10 +52,17 @@ def learn_signal(p: Any, bench: Bench) -> xr.Dataset:
         networks = bench.networks(
             partial(models.MLP, 1, *sizes, 1, activation=activation), start(p.start, first)
         )
+        record = {error: every(), drawn: lambda _: frames}
         run = bench.train(networks, Adam(p.lr), samples(x), samples(y), steps=p.steps,
-                          record={error: every()}, label=variant).data  # fmt: skip
-        runs.append(run.assign(area=instruments.area_under(run.error)))
-    return xr.concat(runs, p.variant).sel(step=log_spaced(90)(p.steps))
+                          record=record, label=variant).data  # fmt: skip
+        seen = run.drawn.sel(step=frames).rename(step="frame")
+        run = run.drop_vars("drawn").assign(area=instruments.area_under(run.error))
+        runs.append(run.sel(step=log_spaced(90)(p.steps)).assign(drawn=seen))
+    made = xr.concat(runs, p.variant)
+    made["target"] = ("seed", "sample"), np.tile(y[::stride], (len(bench.seeds), 1))
+    made.target.attrs = {"long_name": "signal", "units": "1"}
+    made.frame.attrs = {"long_name": "updates done", "units": "step"}
+    return made.assign_coords(sample=x[::stride])
 
 
 def signal(name: str, points: int) -> tuple[np.ndarray, np.ndarray, float]:
