@@ -7,6 +7,7 @@ from typing import Any
 
 from chymist import catalogue
 from chymist.lab.manifest import describe
+from chymist.languages import current
 from chymist.questions import QUESTIONS
 from chymist.report import evidence, view
 from chymist.study import Study
@@ -40,10 +41,12 @@ def context(
     # Without a preset in the address, evidence of any is better than none.
     shown = chosen.preset if chosen.preset in presets or preset else next(iter(presets), "")
     cells = _cells(study)
+    told = catalogue.story(study, current())
     return {
         "study": study,
         "exact": all(experiment.exact for experiment in study.experiments),
-        "story": catalogue.story(study),
+        "story": told or catalogue.story(study),
+        "story_told": bool(told),
         "theory": study.theory,
         "answers": [(key, QUESTIONS[key]) for key in study.answers],
         "form": chosen,
