@@ -85,6 +85,9 @@ def refusals():
         if file.name in UNSEEN:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Assign) and "'says'" in ast.dump(node.targets[0]):
+                said = getattr(node.value, "elts", [])
+                yield from (shape(part) for part in said if isinstance(part, ast.JoinedStr))
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ERRORS:
                 yield from filter(None, map(shape, node.args))
 

@@ -196,9 +196,11 @@ def _protect(message: Message) -> None:
 
 async def _answer(send: Send, scope: Scope, status: int, says: str) -> None:
     page = (
-        f'<!DOCTYPE html><html lang="{TAGS[current()]}"><head><meta charset="utf-8">'
-        "<title>chymist</title></head>"
-        f"<body><main><h1>chymist</h1><p>{html.escape(says)}</p></main></body></html>"
+        f'<!DOCTYPE html><html lang="{TAGS[current()]}" style="color-scheme:light dark"><head>'
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<title>chymist</title></head><body style="font:1.1rem/1.6 sans-serif;max-width:38rem;'
+        f'margin:4rem auto;padding:0 1.2rem"><main><h1>chymist</h1><p>{html.escape(says)}</p>'
+        "</main></body></html>"
     )
     await _send(send, scope, status, page, {"connection": "close"})
 
