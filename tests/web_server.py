@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,18 @@ TOKEN, PORT = "t" * 43, 8765
 HOST, ORIGIN = f"127.0.0.1:{PORT}", f"http://127.0.0.1:{PORT}"
 COOKIE = f"chymist-{PORT}={TOKEN}"
 RIGHT = [("host", HOST), ("cookie", COOKIE), ("origin", ORIGIN)]
+
+
+def at(path, run):
+    """Return an address of a route at which there is something."""
+    given = {
+        "run:id": run,
+        "slug:slug": "integer-complexity",
+        "preset:slug": "quick",
+        "figure:slug": "formulas",
+        "file:file": "web.css" if path.startswith("/static") else "verdicts.json",
+    }
+    return re.sub(r"{([a-z:]+)}", lambda found: given[found[1]], path)
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ def test_a_file_runs_the_one_study_that_can_read_it(
          "edge-of-stability --data my.csv or chymist run frequency-principle --data my.csv or "),
         ("1,2\n2,3\n3,1\n", "several studies can read my.csv (choose: chymist run "
          "integer-complexity --data my.csv or chymist run ricci-flow --data my.csv)"),
-        ("a,b,c,d\n", "no study can read my.csv (to see why: chymist run edge-of-stability "),
+        ("a,b,c,d\n", "no study can read my.csv (to see why: chymist run barron-approximation "),
     ],
 )  # fmt: skip
 def test_a_file_of_several_studies_or_none_is_asked_about(

@@ -128,3 +128,57 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(page, served):
         )
         assert not nameless
         assert page.locator("h1").count() == 1
+
+
+def test_language_and_theme_are_chosen_in_place_and_kept(page, served):
+    page.goto(f"{served.base}/runs?study=tiny")
+    page.get_by_role("link", name="中文").click()
+    page.get_by_role("heading", name="实验室").wait_for()
+    assert page.url == f"{served.base}/runs?study=tiny"
+    page.get_by_role("button", name="深色").click()
+    assert background(page) == DARK  # at once
+    page.get_by_role("link", name="图谱").click()
+    page.get_by_role("heading", name="图谱").wait_for()
+    # The server knows, so nothing flashes: the page comes in its theme.
+    assert re.search('<html lang="zh-Hans" data-theme="dark">', source(page))
+    page.get_by_role("button", name="跟随系统").click()
+    page.reload()
+    assert background(page) == LIGHT
+    page.get_by_role("link", name="English").click()
+    page.get_by_role("heading", name="The atlas").wait_for()
+
+
+def test_a_run_is_followed_in_chinese(page, served):
+    page.goto(f"{served.base}/studies/pair?lang=zh&preset=quick")
+    page.get_by_text("4 个参数").click()
+    page.get_by_label("pause").fill("0.7")
+    page.get_by_role("button", name="运行").click()
+    page.locator("[data-doing]", has_text=re.compile(r"第 \d+ 步，共 70 步")).wait_for()
+    assert re.search(r"大约还需 \d+ 秒", page.locator("[data-left]").inner_text())
+    page.get_by_role("button", name="停止").click()
+    page.get_by_text(re.compile("已停止：")).wait_for()
+
+
+def test_choices_work_without_script(browser, served):
+    context = browser.new_context(java_script_enabled=False, locale="zh-CN")
+    page = context.new_page()
+    page.goto(served.address)
+    page.wait_for_url(f"{served.base}/")
+    page.goto(f"{served.base}/?q=mean")
+    page.get_by_role("button", name="深色").click()
+    assert page.url == f"{served.base}/?q=mean"
+    assert 'data-theme="dark"' in source(page)
+    page.get_by_role("link", name="English").click()
+    assert page.get_by_role("heading", name="The atlas").is_visible()
+    context.close()
+
+
+LIGHT, DARK = "rgb(253, 252, 250)", "rgb(20, 24, 29)"
+
+
+def background(page):
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+def source(page):
+    return page.context.request.get(page.url).text()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from web_server import COOKIE, HOST, ORIGIN, RIGHT, TOKEN
+from web_server import COOKIE, HOST, ORIGIN, RIGHT, TOKEN, at
 
 from chymist.web.app import largest, routes
 from chymist.web.downloads import FILES
@@ -45,21 +45,9 @@ ORIGINS = (
 )
 
 
-def filled(path, house, sealed=True):
-    """Return an address of a route at which there is something."""
-    given = {
-        "run:id": house.sealed if sealed else house.begun,
-        "slug:slug": "sgd-escape",
-        "preset:slug": "quick",
-        "figure:slug": "means" if path.startswith("/runs") else "course",
-        "file:file": "web.css" if path.startswith("/static") else "verdicts.json",
-    }
-    return re.sub(r"{([a-z:]+)}", lambda found: given[found[1]], path)
-
-
 @pytest.mark.parametrize(("path", "method"), CASES)
 def test_a_route_refuses_strangers(path, method, laboratory):
-    target = filled(path, laboratory.house)
+    target = at(path, laboratory.house.sealed)
     reads = method in ("GET", "HEAD")
     answers = []
     for hosts in HOSTS:
@@ -84,7 +72,7 @@ def test_a_route_refuses_strangers(path, method, laboratory):
 @pytest.mark.parametrize(("path", "method"), CASES)
 def test_a_route_answers_the_reader_as_it_should(path, method, laboratory):
     # Without this, a guard that refuses everybody would pass the test above.
-    answer = laboratory(method, filled(path, laboratory.house))
+    answer = laboratory(method, at(path, laboratory.house.sealed))
     allowed = method in ROUTES[path].methods
     expected = (200, 303, 422) if allowed else (405,)
     assert answer.status in expected, answer.text
@@ -93,8 +81,8 @@ def test_a_route_answers_the_reader_as_it_should(path, method, laboratory):
 
 @pytest.mark.parametrize("path", [p for p, route in ROUTES.items() if "GET" in route.methods])
 def test_no_page_has_script_within_or_loads_from_elsewhere(path, laboratory):
-    for sealed in (True, False):
-        target = filled(path, laboratory.house, sealed)
+    for run in (laboratory.house.sealed, laboratory.house.begun):
+        target = at(path, run)
         answer = laboratory("GET", target)
         if not answer.header("content-type").startswith("text/html"):
             continue

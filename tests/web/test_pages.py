@@ -22,7 +22,13 @@ from chymist.web.pages import asset
 from chymist.web.queue import Queue
 from chymist.web.shelf import Shelf
 
-LIGHT_AND_DARK = re.findall(r":root \{(.*?)\}", asset("report.css").decode(), re.S)
+COLOURS = {
+    name: (light, dark or light)
+    for name, light, dark in re.findall(
+        r"--([a-z-]+): (?:light-dark\()?(#[0-9a-f]{6})(?:, (#[0-9a-f]{6})\))?;",
+        asset("report.css").decode(),
+    )
+}
 PAIRS = [
     *((text, ground) for text in ("ink", "soft", "link") for ground in ("paper", "raised")),
     *(("good", "good-tint"), ("bad", "bad-tint"), ("open", "open-tint"), ("bad", "paper")),
@@ -117,8 +123,8 @@ def test_the_lab_is_paged_and_refuses_what_is_no_page(laboratory):
 @pytest.mark.parametrize("scheme", range(2))
 @pytest.mark.parametrize(("text", "ground"), PAIRS)
 def test_contrast_is_at_least_that_of_wcag_aa(scheme, text, ground):
-    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", LIGHT_AND_DARK[scheme]))
-    high, low = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+    shades = (luminance(COLOURS[name][scheme]) for name in (text, ground))
+    high, low = sorted(shades, reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 

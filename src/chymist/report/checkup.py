@@ -15,6 +15,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chymist.languages import say
+
 SEVERITIES = ("critical", "warning", "note")
 STYLES = {"critical": "red", "warning": "yellow", "note": "", "healthy": "green"}
 MARKS = {"critical": "✗", "warning": "!", "note": "·", "healthy": "✓"}
@@ -88,37 +90,40 @@ def comes_to(record: Mapping[str, Any]) -> str:
     """Say in one sentence what a checkup comes to."""
     verdict, found = record["verdict"], record["findings"]
     if verdict == "unmeasured":
-        return "nothing could be measured, so nothing can be said"
+        return say("nothing could be measured, so nothing can be said")
     if verdict == "healthy":
-        notes = counted(len(found), "note") if found else "no findings"
-        return f"healthy: nothing above a note ({notes})"
+        notes = counted(len(found), "note") if found else say("no findings")
+        return say("healthy: nothing above a note (%(notes)s)", notes=notes)
     grouped = [one.finding["severity"] for one in told(found)]
     counts = [(grouped.count(s), s) for s in SEVERITIES]
-    words = [f"{n} critical" if s == "critical" else counted(n, s) for n, s in counts if n]
-    return f"{', '.join(words)}; mend the first one first"
+    words = [counted(n, s) for n, s in counts if n]
+    return say("%(counts)s; mend the first one first", counts=", ".join(words))
 
 
 def about(facts: Mapping[str, Any]) -> str:
     """Say what was examined: parameters, data, loss and optimizer, as far as they are known."""
     words = []
     if "parameters" in facts:
-        words.append(f"{facts['parameters']:,} parameters")
+        words.append(say("%(n)s parameters", n=f"{facts['parameters']:,}"))
         if facts.get("trained", facts["parameters"]) != facts["parameters"]:
-            words[-1] += f" ({facts['trained']:,} trained)"
+            words[-1] += say(" (%(n)s trained)", n=f"{facts['trained']:,}")
     data = facts.get("data", {})
     if data.get("samples"):
-        words.append(f"batch of {data['samples']}")
+        words.append(say("batch of %(n)s", n=data["samples"]))
     if data.get("classes"):
-        words.append(f"{data['classes']} classes")
+        words.append(say("%(n)s classes", n=data["classes"]))
     if facts.get("loss"):
-        words.append(f"loss {facts['loss']}")
+        words.append(say("loss %(name)s", name=facts["loss"]))
     if facts.get("optimizer"):
         words.append(optimizer(facts["optimizer"]))
     watched = facts.get("watch")
     if watched:
         took = share(watched)
+        steps = watched["steps"]
         words.append(
-            f"{watched['steps']} steps" + (f", measuring took {took} of the time" if took else "")
+            say("%(n)s steps, measuring took %(share)s of the time", n=steps, share=took)
+            if took
+            else say("%(n)s steps", n=steps)
         )
     return printable(" · ".join(words))
 
@@ -243,13 +248,17 @@ def spaced(name: str) -> str:
     return printable(name.replace("_", " "))
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number of things.
+def counted(number: int, severity: str) -> str:
+    """Write a number of findings of a severity.
 
     >>> counted(1, "note"), counted(2, "warning")
     ('1 note', '2 warnings')
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    if severity == "critical":
+        return say("%(n)s critical", n=number)
+    if severity == "warning":
+        return say("%(n)s warning", n=number) if number == 1 else say("%(n)s warnings", n=number)
+    return say("%(n)s note", n=number) if number == 1 else say("%(n)s notes", n=number)
 
 
 def printable(words: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from chymist import catalogue, provenance
+from chymist.languages import say
 from chymist.report import checkup, readings
 from chymist.report.drawing import Drawing, inlined
 from chymist.report.gauge import gauge
@@ -113,7 +114,7 @@ def context(record: Mapping[str, Any], run: Mapping[str, Any] | None = None) -> 
 def _title(run: Mapping[str, Any] | None, watched: Mapping[str, Any] | None) -> str:
     if run:
         return str(run["name"])
-    return "A watched training" if watched else "A training before its first step"
+    return say("A watched training") if watched else say("A training before its first step")
 
 
 def _cards(record: Mapping[str, Any]) -> list[Card]:
@@ -123,13 +124,15 @@ def _cards(record: Mapping[str, Any]) -> list[Card]:
         finding = one.finding
         value, threshold, error = (float(finding[n]) for n in ("value", "threshold", "error"))
         entry = known.get(finding["study"])
-        others = [layer or "the whole network" for layer in one.layers[1:]]
+        others = [layer or say("the whole network") for layer in one.layers[1:]]
         rule = re.sub(r"[^a-z0-9-]", "", str(finding["rule"]))
         cards.append(
             Card(
                 anchor=f"finding-{place}-{rule}",
                 finding=finding,
-                where=f"layer {finding['layer']}" if finding["layer"] else "whole network",
+                where=say("layer %(name)s", name=finding["layer"])
+                if finding["layer"]
+                else say("whole network"),
                 others=", ".join(others),
                 gauge=gauge(value, threshold, error, [float(f["value"]) for f in one.others]),
                 measured=_reading(value),
@@ -162,14 +165,16 @@ def _whole(chart: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     for name, series in chart["readings"].items():
         own = [(r["step"], float(r["values"][""])) for r in series if "" in r["values"]]
         if own:
-            steps = f"{own[0][0]}" if len(own) == 1 else f"{own[0][0]} to {own[-1][0]}"
+            ends = own[0][0], own[-1][0]
+            steps = say("%(low)s to %(high)s", low=ends[0], high=ends[1])
+            steps = steps if len(own) > 1 else f"{ends[0]}"
             first, last = (_reading(value) for _, value in (own[0], own[-1]))
             rows.append((checkup.spaced(name), first, last, steps))
     return rows
 
 
 def _reading(value: float) -> str:
-    return "not a number" if math.isnan(value) else number(value)
+    return say("not a number") if math.isnan(value) else number(value)
 
 
 def _blocks(chart: Mapping[str, Any]) -> list[Block]:

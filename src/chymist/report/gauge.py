@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from chymist.languages import say
 from chymist.report.numbers import number
 from chymist.report.strip import WIDTH, Ruler
 
@@ -56,7 +57,11 @@ def gauge(value: float, threshold: float, error: float, others: Sequence[float] 
         mark.format(scale(tick), LANE, LANE + 16, label)
         for tick, label in zip(scale.ticks(), scale.labels(), strict=True)
     ]
-    says = f"{number(value)} against a threshold of {number(threshold)}"
+    says = say(
+        "%(value)s against a threshold of %(threshold)s",
+        value=number(value),
+        threshold=number(threshold),
+    )
     return Markup(
         "<svg class='strip gauge' viewBox='0 0 {} {}' role='img' aria-label='{}'>{}</svg>"
     ).format(WIDTH, LANE + AXIS, says, Markup().join(parts))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from chymist.languages import say
 from chymist.stats import Interval
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -104,11 +105,11 @@ def duration(seconds: float) -> str:
     ('3.2 s', '1 min 3 s', '2 h 2 min')
     """
     if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+        return say("%(n)s s", n=f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}")
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return say("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest)
+    return say("%(hours)s h %(minutes)s min", hours=minutes // 60, minutes=minutes % 60)
 
 
 def moment(iso: str) -> str:
@@ -122,7 +123,15 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     zone = (time.tzname() or "") if time.tzinfo else ""
-    return f"{time.day} {month_name[time.month]} {time.year}, {time:%H:%M} {zone}".strip()
+    return say(
+        "%(day)s %(name)s %(year)s, %(time)s %(zone)s",
+        year=time.year,
+        month=time.month,
+        name=month_name[time.month],
+        day=time.day,
+        time=f"{time:%H:%M}",
+        zone=zone,
+    ).strip()
 
 
 def _magnitude(value: float, digits: int) -> int:

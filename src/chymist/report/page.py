@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from chymist.languages import TAGS, current, say, tongue
 from chymist.provenance import PACKAGES
 from chymist.report import formulas, numbers, view
 from chymist.report.summary import bibtex
@@ -72,7 +73,28 @@ def filters() -> dict[str, Callable[..., Any]]:
         "duration": numbers.duration,
         "moment": numbers.moment,
         "setting": numbers.setting,
+        "say": say,
     }
+
+
+def speak(environment: Environment) -> None:
+    """Let templates speak the reader's language: `_("...")`, `{% trans %}`, `| say`, `foreign`."""
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.install_gettext_callables(say, _counted, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals |= {"foreign": foreign, "tag": lambda: TAGS[current()]}
+
+
+def foreign(text: str = "") -> Markup:
+    """Return the attribute that marks a text as English on a page that is not; else nothing.
+
+    Without a text: the texts of a study, which are English everywhere.
+    """
+    spoken = tongue(text)
+    return Markup("") if spoken == TAGS[current()] else Markup(' lang="{}"').format(spoken)
+
+
+def _counted(one: str, several: str, number: int) -> str:
+    return say(one if number == 1 else several)
 
 
 @cache
@@ -84,7 +106,9 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    speak(environment)
     environment.filters |= filters()
     return environment
 

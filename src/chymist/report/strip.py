@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from chymist.claims import Row, Verdict
+from chymist.languages import say
 from chymist.report.numbers import exact, number, power_of_ten, spread
 
 WIDTH = 300
@@ -93,7 +94,7 @@ def strip(
         parts.append(_region(verdict, scale, top + header))
         if label:
             name = Markup("<text class='lane' x='0' y='{}'>{}</text>")
-            parts.append(name.format(top + 11, label))
+            parts.append(name.format(top + 11, say(label)))
         parts.append(
             Markup("<g class='{}'>{}</g>").format(
                 label or "experiment", _lane(row, scale, top + header + LANE / 2)
@@ -107,7 +108,7 @@ def strip(
     ).format(
         WIDTH,
         bottom + (AXIS if axis else 0),
-        f"{description}; region {verdict.region}",
+        say("%(values)s; region %(region)s", values=description, region=say(verdict.region)),
         Markup().join(parts),
     )
 
@@ -170,13 +171,16 @@ def _axis(scale: Ruler, top: float) -> Markup:
 
 def _say(label: str, row: Row, kind: str) -> str:
     values = [v for v in row.values if v is not None]
-    words = f"{label}: " if label else ""
+    words = f"{say(label)}: " if label else ""
     if kind == "exact":
-        return words + (f"exactly {exact(values[0])}" if values else "not known")
-    words += f"{len(values)} seeds"
+        exactly = say("exactly %(value)s", value=exact(values[0])) if values else say("not known")
+        return words + exactly
     if values:
-        words += f" from {number(min(values))} to {number(max(values))}"
+        low, high = number(min(values)), number(max(values))
+        words += say("%(n)s seeds from %(low)s to %(high)s", n=len(values), low=low, high=high)
+    else:
+        words += say("%(n)s seeds", n=0)
     if row.interval:
         _, low, high = spread(row.interval)
-        words += f", interval {low} to {high}"
+        words += say(", interval %(low)s to %(high)s", low=low, high=high)
     return words

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from chymist.bibliography import Reference
 from chymist.claims import Certificate, Row, Verdict, overall
 from chymist.explorable import Course, course
+from chymist.languages import say
 from chymist.report import formulas
 from chymist.report.drawing import Drawing, inlined
 from chymist.report.numbers import exact, number, percent, setting, spread
@@ -250,20 +251,20 @@ def _anytime(verdict: Verdict) -> str:
     if not verdict.anytime or not verdict.rows:
         return ""
     seeds = len(verdict.rows[0].values)
-    return f"{seeds} seeds, added until decided; intervals hold at any number of them"
+    return say("%(n)s seeds, added until decided; intervals hold at any number of them", n=seeds)
 
 
 def _region(verdict: Verdict) -> str:
     low, high = verdict.region_low, verdict.region_high
     if low is None and high is None:
-        return "any value"
+        return say("any value")
     if high is None:
-        return f"above {number(low)}"
+        return say("above %(low)s", low=number(low))
     if low is None:
-        return f"below {number(high)}"
+        return say("below %(high)s", high=number(high))
     if low == high:
-        return f"exactly {exact(low)}"
-    return f"{number(low)} to {number(high)}"
+        return say("exactly %(value)s", value=exact(low))
+    return say("%(low)s to %(high)s", low=number(low), high=number(high))
 
 
 def _exact_line(row: Row, drawing: Markup) -> Line:
@@ -272,10 +273,10 @@ def _exact_line(row: Row, drawing: Markup) -> Line:
         where=_where(row),
         strip=drawing,
         estimate=value,
-        interval="exact" if row.interval else "not known",
+        interval=say("exact") if row.interval else say("not known"),
         status=row.status,
         missing="",
-        values=value or "not known",
+        values=value or say("not known"),
     )
 
 
@@ -290,17 +291,22 @@ def _line(row: Row, drawing: Markup, kind: str) -> Line:
     estimate = interval = ""
     if row.interval:
         estimate, low, high = spread(row.interval)
-        interval = f"{low} to {high} ({percent(row.interval.level)})"
+        interval = say("%(low)s to %(high)s", low=low, high=high)
+        interval += f" ({percent(row.interval.level)})"
     listed = ", ".join(number(v, 5) for v in row.values[:MAX_LISTED])
     if len(row.values) > MAX_LISTED:
-        listed += f", … ({MAX_LISTED} of {len(row.values)} seeds; all are in verdicts.json)"
+        counts = {"some": MAX_LISTED, "n": len(row.values)}
+        more = say("%(some)s of %(n)s seeds; all are in verdicts.json", **counts)
+        listed += f", … ({more})"
     return Line(
         where=_where(row),
         strip=drawing,
         estimate=estimate,
         interval=interval,
         status=row.status,
-        missing=f"{absent} of {len(row.values)} seeds missing" if absent else "",
+        missing=say("%(some)s of %(n)s seeds missing", some=absent, n=len(row.values))
+        if absent
+        else "",
         values=listed,
     )
 
@@ -309,7 +315,7 @@ def _changes(
     change: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> tuple[tuple[str, str, str], ...]:
     return tuple(
-        (name, setting(parameters[name]) if name in parameters else "default", setting(value))
+        (name, setting(parameters[name]) if name in parameters else say("default"), setting(value))
         for name, value in change.items()
     )
 
@@ -371,21 +377,37 @@ def summary(views: Sequence[ExperimentView]) -> str:
     counts = [(statuses.count(s), s) for s in ("supported", "refuted", "inconclusive")]
     present = [(n, s) for n, s in counts if n]
     if len(statuses) == 1:
-        words = f"The claim is {statuses[0]}"
+        words = say("The claim is %(status)s.", status=say(statuses[0]))
     elif len(present) == 1:
-        words = f"All {len(statuses)} claims are {present[0][1]}"
+        status = say(present[0][1])
+        words = say("All %(n)s claims are %(status)s.", n=len(statuses), status=status)
     else:
-        words = f"Of {len(statuses)} claims, " + _listed(
-            [f"{n} {'is' if n == 1 else 'are'} {s}" for n, s in present]
-        )
+        parts = [
+            say("%(n)s is %(status)s", n=n, status=say(status))
+            if n == 1
+            else say("%(n)s are %(status)s", n=n, status=say(status))
+            for n, status in present
+        ]
+        words = say("Of %(n)s claims, %(parts)s.", n=len(statuses), parts=_listed(parts))
     controls = [claim.flipped for view in views for claim in view.control]
     if not controls:
-        return f"{words}."
-    if all(controls):
-        which = {1: "the claim", 2: "both claims"}.get(len(controls), f"all {len(controls)} claims")
-        return f"{words}. Under the control {which} that must flip did."
-    return f"{words}. Under the control {sum(controls)} of {len(controls)} that must flip did."
+        return words
+    if not all(controls):
+        flips = say(
+            "Under the control %(some)s of %(n)s that must flip did.",
+            some=sum(controls),
+            n=len(controls),
+        )
+    elif len(controls) == 1:
+        flips = say("Under the control the claim that must flip did.")
+    elif len(controls) == 2:
+        flips = say("Under the control both claims that must flip did.")
+    else:
+        flips = say("Under the control all %(n)s claims that must flip did.", n=len(controls))
+    return say("%(claims)s %(control)s", claims=words, control=flips)
 
 
 def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else words[0]
+    if len(words) == 1:
+        return words[0]
+    return say("%(first)s and %(last)s", first=say(", ").join(words[:-1]), last=words[-1])

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
@@ -46,7 +47,7 @@ from chymist.lab.layout import is_watched
 from chymist.lab.plan import chunks_of, read_plan
 from chymist.lab.watched import Watched
 from chymist.study import Study
-from chymist.web import compare_page, downloads, forms, home, lab_page, study_page, uploads
+from chymist.web import choices, compare_page, downloads, forms, home, lab_page, study_page, uploads
 from chymist.web.guard import BROKEN, LARGEST_BODY, TOO_LARGE, TooLong
 from chymist.web.interaction import interactive
 from chymist.web.pace import Pace
@@ -73,6 +74,8 @@ STATUS: dict[type[Exception], int] = {
 }
 
 
+REFUSALS = {404: "There is no such page.", 405: "That cannot be done here.", 413: TOO_LARGE}
+IMPOSSIBLE = "That is not possible."
 _FORM = re.compile(r"/studies/[a-z0-9-]+/runs")
 
 
@@ -148,6 +151,7 @@ def create(house: House) -> Starlette:
     app = Starlette(
         routes=routes(),
         lifespan=lifespan,
+        middleware=[Middleware(choices.Choosing)],
         exception_handlers={
             ChymistError: _refuse,
             HTTPException: _missing,
@@ -256,11 +260,11 @@ def show_lab(request: Request) -> Response:
 def show_run(request: Request) -> Response:
     """A run: its report, or how far it is."""
     house, run = _house(request), request.path_params["run"]
-    page = house.runs.sealed(run, house.to)
+    page = house.runs.sealed(run, _to(request))
     if page is None:
         live = house.queue.runs.get(run)
         told = house.queue.told(live) if live else None
-        page = house.runs.unfinished(run, told, house.to)
+        page = house.runs.unfinished(run, told, _to(request))
     return HTMLResponse(page)
 
 
@@ -415,6 +419,18 @@ def _house(request: Request) -> House:
     return house
 
 
+def _to(request: Request) -> Served:
+    """Return the addresses as the page that is asked for has them.
+
+    What was sent to an address that only takes what is sent is answered by the page above it.
+    """
+    path = request.url.path
+    if request.method not in ("GET", "HEAD"):
+        path = path.rpartition("/")[0] or "/"
+    query = tuple(request.query_params.multi_items())
+    return replace(_house(request).to, path=path, query=query, theme=choices.theme(request.headers))
+
+
 def _asked(request: Request, *names: str) -> dict[str, str]:
     """Return what the query gives of these names, each once."""
     return {name: request.query_params[name] for name in names if name in request.query_params}
@@ -423,7 +439,8 @@ def _asked(request: Request, *names: str) -> dict[str, str]:
 def _page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     house = _house(request)
     active = [house.queue.told(live) for live in house.queue.active()]
-    return HTMLResponse(render(template, house.to, active=active, **context), status_code=status)
+    page = render(template, _to(request), active=active, **context)
+    return HTMLResponse(page, status_code=status)
 
 
 def _refuse(request: Request, error: Exception) -> Response:
@@ -434,8 +451,7 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 def _missing(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    says = {404: "There is no such page.", 405: "That cannot be done here.", 413: TOO_LARGE}
-    return _trouble(request, status, says.get(status, "That is not possible."))
+    return _trouble(request, status, REFUSALS.get(status, IMPOSSIBLE))
 
 
 def _break(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from chymist.claims import Row
 from chymist.errors import UnknownRun, UsageError
 from chymist.lab import Run
 from chymist.lab.listed import DAMAGED, NEWER, UNFINISHED, Listed
+from chymist.languages import say
 from chymist.report.numbers import setting, spread
 from chymist.report.strip import ruler, strip
 from chymist.web.reading import Reading
@@ -91,14 +92,14 @@ def different(manifests: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     told = [
         {
             **{name: setting(m["sweep"].get(name, v)) for name, v in m["parameters"].items()},
-            "preset": m["preset"],
-            "input": str((m["input"] or {}).get("name", "none")),
-            **{f"version of {name}": str(v) for name, v in m["versions"].items()},
+            say("preset"): m["preset"],
+            say("input"): str((m["input"] or {}).get("name", say("none"))),
+            **{say("version of %(name)s", name=n): str(v) for n, v in m["versions"].items()},
         }
         for m in manifests
     ]
     names = dict.fromkeys(name for one in told for name in one)
-    rows = {name: [one.get(name, "none") for one in told] for name in names}
+    rows = {name: [one.get(name, say("none")) for one in told] for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
 
 
@@ -130,8 +131,8 @@ def _claim(name: str, runs: Sequence[Run]) -> Compared:
 
 
 def _side(letter: str, row: Row) -> Side:
-    shown = "too few values"
+    shown = say("too few values")
     if row.interval:
         estimate, low, high = spread(row.interval)
-        shown = f"{estimate} ({low} to {high})"
+        shown = say("%(estimate)s (%(low)s to %(high)s)", estimate=estimate, low=low, high=high)
     return Side(letter, row.status, shown)

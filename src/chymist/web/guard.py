@@ -19,6 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chymist.languages import TAGS, current, say, speaking
+from chymist.web import choices
+
 log = logging.getLogger("chymist.web")
 TOO_LARGE = "That is larger than what this server takes."
 BROKEN = "Something is wrong in chymist itself; the terminal of the server shows what."
@@ -73,6 +76,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
+        with speaking(choices.language(headers)):
+            await self._received(scope, receive, send, headers)
+
+    async def _received(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         status, says = self._objection(scope, headers)
         if status:
             await _answer(send, scope, status, says)
@@ -81,9 +88,8 @@ class Guard:
             await self._admit(scope, send)
             return
         if not self._known(headers):
-            await _answer(
-                send, scope, 401, "Open the link that chymist serve printed when it was started."
-            )
+            says = say("Open the link that chymist serve printed when it was started.")
+            await _answer(send, scope, 401, says)
             return
 
         begun = False
@@ -100,31 +106,31 @@ class Guard:
         except Exception as error:  # a bug: its trace is for the terminal, not for the page
             log.error("%s %s", scope["method"], scope["path"], exc_info=error)
             if not begun:
-                await _answer(send, scope, 500, BROKEN)
+                await _answer(send, scope, 500, say(BROKEN))
 
     def _objection(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         """Say why a request is answered here, whoever sent it; 0 if it may go on."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not _is_loopback(hosts[0]):
-            return 421, "This server answers to 127.0.0.1 and localhost alone."
+            return 421, say("This server answers to 127.0.0.1 and localhost alone.")
         length = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if length > LONGEST_TARGET:
-            return 414, "That address is too long."
+            return 414, say("That address is too long.")
         if not scope["path"].isprintable():
-            return 404, "There is no such page."
+            return 404, say("There is no such page.")
         site, mode = headers.get("sec-fetch-site", ""), headers.get("sec-fetch-mode", "")
         foreign = site in ("cross-site", "same-site")
         if scope["method"] in READING:
             if foreign and mode != "navigate":
-                return 403, "Other sites may not read here."
+                return 403, say("Other sites may not read here.")
             return 0, ""
         if foreign or headers.getlist("origin") != [f"http://{hosts[0]}"]:
-            return 403, "Only a page of this server may ask for that."
+            return 403, say("Only a page of this server may ask for that.")
         declared = headers.get("content-length", "0")
         if not declared.isascii() or not declared.isdigit():
-            return 400, "That request states no length."
+            return 400, say("That request states no length.")
         if int(declared) > self.largest(scope["path"]):
-            return 413, TOO_LARGE
+            return 413, say(TOO_LARGE)
         return 0, ""
 
     def _offered(self, scope: Scope) -> bool:
@@ -144,8 +150,9 @@ class Guard:
     async def _admit(self, scope: Scope, send: Send) -> None:
         # Not a redirect: after a link on another site, it would be followed without the cookie.
         cookie = f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+        tag = TAGS[current()]
         page = (
-            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>chymist</title>'
+            f'<!DOCTYPE html><html lang="{tag}"><head><meta charset="utf-8"><title>chymist</title>'
             '<meta http-equiv="refresh" content="0;url=/"></head>'
             '<body><p><a href="/">chymist</a></p></body></html>'
         )
@@ -189,8 +196,11 @@ def _protect(message: Message) -> None:
 
 async def _answer(send: Send, scope: Scope, status: int, says: str) -> None:
     page = (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>chymist</title></head>'
-        f"<body><h1>chymist</h1><p>{html.escape(says)}</p></body></html>"
+        f'<!DOCTYPE html><html lang="{TAGS[current()]}" style="color-scheme:light dark"><head>'
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<title>chymist</title></head><body style="font:1.1rem/1.6 sans-serif;max-width:38rem;'
+        f'margin:4rem auto;padding:0 1.2rem"><main><h1>chymist</h1><p>{html.escape(says)}</p>'
+        "</main></body></html>"
     )
     await _send(send, scope, status, page, {"connection": "close"})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chymist.catalogue import Entry
 from chymist.lab.listed import Listed
+from chymist.languages import say
 from chymist.questions import QUESTIONS
 from chymist.study import FAMILIES
 from chymist.web.pages import Served, Static
@@ -95,6 +96,8 @@ def _groups(shown: Sequence[Card]) -> list[tuple[str, list[Card]]]:
 
 
 def _fits(entry: Entry, words: Sequence[str]) -> bool:
-    questions = " ".join(QUESTIONS.get(key, "") for key in entry.answers)
-    text = f"{entry.slug} {entry.title} {entry.question} {entry.family} {questions}".casefold()
+    questions = (QUESTIONS.get(key, "") for key in entry.answers)
+    texts = [entry.title, entry.question, entry.family, *questions]
+    # A reader searches in either language.
+    text = " ".join([entry.slug, *texts, *map(say, texts)]).casefold()
     return all(word in text for word in words)

@@ -14,6 +14,7 @@ PAGE = 50
 VERDICTS = ("supported", "refuted", "inconclusive", "broken", "unfinished", "damaged")
 STATES = ("healthy", "warning", "critical", "unmeasured")
 """What watched trainings come to."""
+SORTS = ("study", "verdict", "preset", "started", "seconds")
 
 
 def context(shelf: Shelf, reading: Reading, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def context(shelf: Shelf, reading: Reading, asked: Mapping[str, str]) -> dict[st
         "pages": max(1, -(-total // PAGE)),
         "sort": sort,
         "reverse": reverse,
-        "columns": ("study", "verdict", "preset", "started", "seconds"),
+        "columns": SORTS,
         "verdicts": (*VERDICTS, *STATES),
         "titles": known,
         "asked": {name: value or "" for name, value in fitting.items()},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -13,6 +15,7 @@ from urllib.parse import urlencode
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from chymist import rendering
+from chymist.languages import LANGUAGES, SOURCE, TAGS, current, is_said, say
 from chymist.report import page
 from chymist.report.gallery import anchor
 
@@ -20,6 +23,8 @@ ASSETS = {
     "report.css": ("chymist.report", "templates/report.css", "text/css"),
     "checkup.css": ("chymist.report", "templates/checkup.css", "text/css"),
     "web.css": ("chymist.web", "static/web.css", "text/css"),
+    "choices.js": ("chymist.web", "static/choices.js", "text/javascript"),
+    "words.js": ("chymist.web", "static/words.js", "text/javascript"),
     "live.js": ("chymist.web", "static/live.js", "text/javascript"),
     "curves.js": ("chymist.web", "static/curves.js", "text/javascript"),
     "figures.js": ("chymist.web", "static/figures.js", "text/javascript"),
@@ -31,14 +36,22 @@ What draws figures in a browser, vega.js, lies in no package: it is made when it
 """
 LIBRARY = "vega.js"
 
+_WORDS = re.compile(r"""\bwords\(\s*("(?:[^"\\]|\\.)*")""")
 KEPT_TEXTS = 5000
 
 
 @dataclass(frozen=True)
 class Served:
-    """Addresses on a server."""
+    """Addresses on a server, from the page at `path` with `query`, in the theme that is chosen."""
 
     live: bool = True
+    path: str = "/"
+    query: tuple[tuple[str, str], ...] = ()
+    theme: str = ""
+
+    def here(self, language: str) -> str:
+        """Return this page in another language."""
+        return f"{self.path}?{urlencode([*self.query, ('lang', language)])}"
 
     def home(self, **query: str) -> str:
         """Return where the atlas is, filtered."""
@@ -72,10 +85,28 @@ class Served:
 
 @dataclass(frozen=True)
 class Static:
-    """Addresses of files, from a page that lies `up` the way to the first page."""
+    """Addresses of files, from `page` among those of its language.
 
-    up: str = ""
+    English is in the folder of the site, every other language in a folder of its own there.
+    """
+
+    page: str = "index.html"
     live: bool = False
+    theme: str = ""
+
+    @property
+    def up(self) -> str:
+        """The way to the first page."""
+        return "../" * self.page.count("/")
+
+    @property
+    def root(self) -> str:
+        """The way to the folder of the site."""
+        return self.up + "../" * (current() != SOURCE)
+
+    def here(self, language: str) -> str:
+        """Return this page in another language."""
+        return self.root + ("" if language == SOURCE else f"{language}/") + self.page
 
     def home(self, **query: str) -> str:
         """Return the page of the studies, or of those with a verdict."""
@@ -89,7 +120,7 @@ class Static:
 
     def picture(self, slug: str, preset: str, figure: str) -> str:
         """Return where a figure of the evidence is."""
-        return f"{self.up}evidence/{slug}/{preset}/{figure}.svg"
+        return f"{self.root}evidence/{slug}/{preset}/{figure}.svg"
 
     def spec(self, slug: str, preset: str, figure: str) -> str:
         """Return no address: the specification lies in the page."""
@@ -97,7 +128,20 @@ class Static:
 
     def asset(self, name: str) -> str:
         """Return where a style sheet or a script is."""
-        return f"{self.up}{name}"
+        return f"{self.root}{name}"
+
+
+def script_words() -> dict[str, str]:
+    """Return what the pages' scripts say, in the reader's language; nothing where it is theirs."""
+    return {text: say(text) for text in script_texts() if current() != SOURCE and is_said(text)}
+
+
+@cache
+def script_texts() -> tuple[str, ...]:
+    """Return the texts that the scripts mark: `words("...")`."""
+    ours = (name for name, (_, _, kind) in ASSETS.items() if kind == "text/javascript")
+    found = (text for name in ours for text in _WORDS.findall(asset(name).decode()))
+    return tuple(dict.fromkeys(map(json.loads, found)))
 
 
 def render(template: str, to: Served | Static, **context: Any) -> str:
@@ -127,8 +171,16 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    page.speak(environment)
     environment.filters |= {**page.filters(), "anchor": anchor, "about": about}
+    environment.globals |= {
+        "languages": LANGUAGES,
+        "tags": TAGS,
+        "language": current,
+        "script_words": script_words,
+    }
     # The texts of studies are few and shown again and again; typesetting them takes most of a page.
     for name in ("page", "line", "plain"):
         environment.filters[name] = lru_cache(KEPT_TEXTS)(environment.filters[name])
@@ -141,10 +193,13 @@ def about(seconds: float) -> str:
     >>> about(3.2), about(48), about(83), about(100), about(7000)
     ('3 s', '50 s', '85 s', '2 min', '2 h')
     """
-    for least, unit, name in ((129_600, 86_400, "days"), (5400, 3600, "h"), (90, 60, "min")):
-        if seconds >= least:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{5 * round(seconds / 5) if seconds > 10 else max(1, round(seconds))} s"
+    if seconds >= 129_600:
+        return say("%(n)s days", n=f"{seconds / 86_400:.0f}")
+    if seconds >= 5400:
+        return say("%(n)s h", n=f"{seconds / 3600:.0f}")
+    if seconds >= 90:
+        return say("%(n)s min", n=f"{seconds / 60:.0f}")
+    return say("%(n)s s", n=5 * round(seconds / 5) if seconds > 10 else max(1, round(seconds)))
 
 
 def _query(query: Mapping[str, Any]) -> str:

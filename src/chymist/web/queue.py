@@ -21,6 +21,7 @@ from typing import Any
 from chymist.errors import UsageError
 from chymist.lab.chunk import Chunk, Seal, read_seals
 from chymist.lab.workers import POOLS
+from chymist.languages import say, tongue
 from chymist.web.remaining import left
 from chymist.web.trace import Trace
 
@@ -80,7 +81,8 @@ class Live:
         return {
             "run": self.id,
             "study": self.study,
-            "title": self.title,
+            "title": say(self.title),
+            "tongue": tongue(self.title),
             "state": self.state,
             "place": place,
             "sealed": len(self.seals),
@@ -89,7 +91,8 @@ class Live:
             "done": self.now.get("done", 0),
             "steps": self.now.get("steps", 0),
             "left": seconds,
-            "says": self.says,
+            "says": say(self.says),
+            "says_tongue": tongue(self.says),
             "notice": self.notice,
         }
 
@@ -97,7 +100,7 @@ class Live:
 def _doing(now: Mapping[str, Any]) -> str:
     if not now:
         return ""
-    arm = ", control" if now["arm"] == "control" else ""
+    arm = say(", control") if now["arm"] == "control" else ""
     label = "" if now["label"] in ("starting", "done") else f": {now['label']}"
     return f"{now['experiment']}{arm}{label}"
 

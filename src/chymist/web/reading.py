@@ -16,6 +16,7 @@ from chymist.lab.index import Index
 from chymist.lab.layout import LOG, MANIFEST, PLAN, is_watched
 from chymist.lab.listed import ID, Listed
 from chymist.lab.seal import check_file, is_plain_folder, read_json, read_manifest, read_plain
+from chymist.languages import current
 from chymist.report import evidence
 from chymist.study import Study
 
@@ -37,7 +38,7 @@ class Reading:
         self._looked = -math.inf
         self._looking = False
         self._evidence: dict[str, tuple[int, dict[str, Any]]] = {}
-        self._found: dict[tuple[str, str], tuple[Mapping[str, Any], dict[str, Any]]] = {}
+        self._found: dict[tuple[str, str, str], tuple[Mapping[str, Any], dict[str, Any]]] = {}
 
     def place(self, run: str) -> Path:
         """Return the folder of a run by its whole id; what is no id touches no file.
@@ -141,13 +142,14 @@ class Reading:
         preset: str,
         gather: Callable[[Study, str, Mapping[str, Any]], dict[str, Any]],
     ) -> dict[str, Any] | None:
-        """Return what `gather` makes of the evidence of a preset, made once for each evidence."""
+        """Return what `gather` makes of the evidence of a preset, made once in each language."""
         record = self.presets(study.slug).get(preset)
         if record is None:
             return None
-        known = self._found.get((study.slug, preset))
+        key = (study.slug, preset, current())
+        known = self._found.get(key)
         if known is None or known[0] is not record:
-            known = self._found[study.slug, preset] = (record, gather(study, preset, record))
+            known = self._found[key] = (record, gather(study, preset, record))
         return known[1]
 
     def picture(self, slug: str, preset: str, figure: str) -> Path | None:

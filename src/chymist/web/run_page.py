@@ -12,6 +12,7 @@ from chymist.errors import DamagedRun
 from chymist.lab import Run
 from chymist.lab.layout import MANIFEST, command, is_watched
 from chymist.lab.watched import Watched
+from chymist.languages import current
 from chymist.report import checkup_page, page, view
 from chymist.web.downloads import offered, snippet
 from chymist.web.pages import Served, render
@@ -20,14 +21,17 @@ from chymist.web.reading import Reading, early_figures, log_of
 KEPT = 32
 """Reports of finished runs that are kept drawn: a finished run does not change."""
 
+Drawn = tuple[str, dict[str, Any]]
+"""A template, and what it shows of a run."""
+
 
 class RunPages:
     """The pages of runs. Drawing the figures of a report takes seconds, so drawn ones are kept."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        self._kept: OrderedDict[str, tuple[tuple[int, int], str]] = OrderedDict()
-        self._locks: dict[str, threading.Lock] = {}
+        self._kept: OrderedDict[tuple[str, str], tuple[tuple[int, int], Drawn]] = OrderedDict()
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
     def sealed(self, run: str, to: Served) -> str | None:
@@ -41,26 +45,27 @@ class RunPages:
         if not manifest.exists():
             return None
         about = manifest.lstat()
-        stamp = (about.st_mtime_ns, about.st_size)
+        stamp, key = (about.st_mtime_ns, about.st_size), (run, current())
         with self._lock:
-            lock = self._locks.setdefault(run, threading.Lock())
+            lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            known = self._kept.get(run)
+            known = self._kept.get(key)
             if known is None or known[0] != stamp:
-                known = stamp, self._drawn(run, to)
+                known = stamp, self._drawn(run)
             with self._lock:
-                self._kept[run] = known
-                self._kept.move_to_end(run)
+                self._kept[key] = known
+                self._kept.move_to_end(key)
                 while len(self._kept) > KEPT:
                     gone, _ = self._kept.popitem(last=False)
                     self._locks.pop(gone, None)
-            return known[1]
+        template, context = known[1]
+        return render(template, to, **context)
 
-    def _drawn(self, run: str, to: Served) -> str:
+    def _drawn(self, run: str) -> Drawn:
         folder = self.reading.place(run)
         if is_watched(folder):
-            return _watched(Watched.open(folder), to)
-        return _sealed(self.reading.open(run), to)
+            return _watched(Watched.open(folder))
+        return _sealed(self.reading.open(run))
 
     def unfinished(self, run: str, live: Mapping[str, Any] | None, to: Served) -> str:
         """Return the page of an unfinished run; `live` says how it stands if the server has it."""
@@ -95,17 +100,22 @@ def _early(run: Run) -> dict[str, Any]:
     return {"experiments": [experiment for experiment in drawn if experiment.ran]}
 
 
-def _watched(found: Watched, to: Served) -> str:
+def _watched(found: Watched) -> Drawn:
     record = Checkup.from_json(found.checkup).as_json()
     context = checkup_page.context(record, found.manifest)
-    more = {"offered": offered(found), "snippet": snippet(found)}
-    return render("watched.html.j2", to, **context, **more, style="")
+    more = {"offered": offered(found), "snippet": snippet(found), "style": ""}
+    return "watched.html.j2", {**context, **more}
 
 
-def _sealed(run: Run, to: Served) -> str:
+def _sealed(run: Run) -> Drawn:
     try:
         context = page.context(run.manifest, run.outcome, run.specs)
     except ValueError as error:
         raise DamagedRun(f"run {run.id}: a figure cannot be drawn: {error}") from error
-    more = {"log": log_of(run.folder), "offered": offered(run), "snippet": snippet(run)}
-    return render("run.html.j2", to, **context, **more, style="")
+    more = {
+        "log": log_of(run.folder),
+        "offered": offered(run),
+        "snippet": snippet(run),
+        "style": "",
+    }
+    return "run.html.j2", {**context, **more}

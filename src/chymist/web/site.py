@@ -18,6 +18,7 @@ from pathlib import Path
 from chymist.errors import UsageError
 from chymist.files import make_folder, refusals, write_json, write_whole
 from chymist.lab import Lab
+from chymist.languages import LANGUAGES, SOURCE, speaking
 from chymist.web import home, study_page
 from chymist.web.pages import Static, asset, render
 from chymist.web.reading import Reading
@@ -78,21 +79,32 @@ def _written(folder: Path) -> set[str]:
 
 def _files(shelf: Shelf, reading: Reading) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file."""
-    here, below = Static(), Static(up="../")
-    for name in ("report.css", "web.css", "figures.js", "vega.js"):
+    here = Static()
+    for name in ("report.css", "web.css", "choices.js", "words.js", "figures.js", "vega.js"):
         yield name, asset(name)
-    known = {card.verdict for card in home.cards(shelf, reading, here)}
-    for verdict in ("", *sorted(known)):
-        page = render("home.html.j2", here, **home.context(shelf, reading, here, verdict=verdict))
-        yield here.home(verdict=verdict), page.encode()
     for entry in shelf.entries():
-        presets = reading.presets(entry.slug)
-        for preset in ("", *presets):
-            context = study_page.context(shelf, reading, below, entry.slug, preset)
-            page = render("study.html.j2", below, **context)
-            yield here.study(entry.slug, preset=preset), page.encode()
-        for preset, record in presets.items():
+        for preset, record in reading.presets(entry.slug).items():
             for figure in record["figures"]:
                 path = reading.picture(entry.slug, preset, figure)
                 if path is not None:
                     yield here.picture(entry.slug, preset, figure), path.read_bytes()
+    for language in LANGUAGES:
+        with speaking(language):
+            for name, page in _pages(shelf, reading):
+                yield (name if language == SOURCE else f"{language}/{name}"), page.encode()
+
+
+def _pages(shelf: Shelf, reading: Reading) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of every page of one language, from its first page's folder."""
+    here = Static()
+    known = {card.verdict for card in home.cards(shelf, reading, here)}
+    for verdict in ("", *sorted(known)):
+        name = here.home(verdict=verdict)
+        to = Static(name)
+        yield name, render("home.html.j2", to, **home.context(shelf, reading, to, verdict=verdict))
+    for entry in shelf.entries():
+        for preset in ("", *reading.presets(entry.slug)):
+            name = here.study(entry.slug, preset=preset)
+            to = Static(name)
+            context = study_page.context(shelf, reading, to, entry.slug, preset)
+            yield name, render("study.html.j2", to, **context)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from chymist import catalogue
 from chymist.explorable import course
 from chymist.lab.manifest import describe
+from chymist.languages import current
 from chymist.questions import QUESTIONS
 from chymist.report import evidence, view
 from chymist.study import Study
@@ -47,10 +48,12 @@ def context(
     shown = chosen.preset if chosen.preset in presets or preset else next(iter(presets), "")
     cells = _cells(study)
     found = reading.found(study, shown, partial(_found, reading))
+    told = catalogue.story(study, current())
     return {
         "study": study,
         "exact": all(experiment.exact for experiment in study.experiments),
-        "story": catalogue.story(study),
+        "story": told or catalogue.story(study),
+        "story_told": bool(told),
         "theory": study.theory,
         "answers": [(key, QUESTIONS[key]) for key in study.answers],
         "form": chosen,

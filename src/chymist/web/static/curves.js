@@ -25,7 +25,7 @@ function element(name, className = "", words = "") {
 }
 
 function written(value) {
-  if (value === null) return "not finite";
+  if (value === null) return words("not finite");
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e5) {
@@ -111,7 +111,7 @@ function chart(shown, width) {
   const y = (value) => HEIGHT - EDGE.bottom - up.place(value) * (HEIGHT - EDGE.top - EDGE.bottom);
   const what = about.units === "1" ? about.says : `${about.says} (${about.units})`;
   const newest = shown.at(-1).points.at(-1)[1];
-  const label = `${what} over updates; newest value ${written(newest)}`;
+  const label = words("%(what)s over updates; newest value %(value)s", { what, value: written(newest) });
   const svg = made("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label });
   for (const mark of up.marks) {
     svg.append(made("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(mark), y2: y(mark) }));
@@ -126,7 +126,7 @@ function chart(shown, width) {
     end = x(mark);
     svg.append(made("text", { x: end, y: base + 17, "text-anchor": "middle" }, written(mark)));
   }
-  svg.append(made("text", { x: width - EDGE.right, y: HEIGHT - 3, "text-anchor": "end" }, "updates"));
+  svg.append(made("text", { x: width - EDGE.right, y: HEIGHT - 3, "text-anchor": "end" }, words("updates")));
   const bright = coloured(shown);
   const order = [...shown.filter((line) => !bright.has(line)), ...bright.keys()];
   for (const line of order) {
@@ -145,9 +145,9 @@ function legend(bright) {
     const arm = line.about.arm === "control" ? " control" : "";
     const key = made("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" });
     key.append(made("path", { class: `curve hue-${hue}${arm}`, d: "M1 4H21" }));
-    const words = [line.about.arm === "control" ? "control" : "", line.about.name];
+    const parts = [line.about.arm === "control" ? words("control") : "", line.about.name];
     const item = element("li");
-    const said = words.filter(Boolean).join(", ");
+    const said = parts.filter(Boolean).join(", ");
     item.append(key, said ? `${said}: ` : "", element("b", "", written(line.points.at(-1)[1])));
     list.append(item);
   }
@@ -158,7 +158,7 @@ function frames(shown) {
   const steps = [...new Set(shown.map((picture) => picture.step))].sort((a, b) => a - b);
   const rows = new Map();
   for (const picture of shown) {
-    const arm = picture.about.arm === "control" ? "control" : "";
+    const arm = picture.about.arm === "control" ? words("control") : "";
     const name = [arm, picture.about.name].filter(Boolean).join(", ");
     const key = `${picture.about.training}`;
     if (!rows.has(key)) rows.set(key, { name, at: new Map() });
@@ -166,7 +166,7 @@ function frames(shown) {
   }
   const table = element("table");
   const head = element("tr");
-  head.append(element("th", "", "updates"), ...steps.map((step) => element("td", "", written(step))));
+  head.append(element("th", "", words("updates")), ...steps.map((step) => element("td", "", written(step))));
   table.append(head);
   for (const { name, at } of rows.values()) {
     const row = element("tr");
@@ -178,7 +178,7 @@ function frames(shown) {
       if (at.has(step)) {
         const image = element("img");
         image.src = at.get(step);
-        image.alt = `${name} after ${step} updates`;
+        image.alt = words("%(name)s after %(step)s updates", { name, step });
         cell.append(image);
       }
       row.append(cell);
@@ -188,7 +188,7 @@ function frames(shown) {
   const box = element("div", "frames");
   box.tabIndex = 0;
   box.setAttribute("role", "region");
-  box.setAttribute("aria-label", "Pictures drawn");
+  box.setAttribute("aria-label", words("Pictures drawn"));
   box.append(table);
   return box;
 }

@@ -33,20 +33,20 @@ function follow(address, heard) {
 
 function timeLeft(seconds) {
   if (seconds === null) return "";
-  if (seconds < 90) return `about ${Math.max(1, Math.round(seconds))} s left`;
-  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
-  return `about ${Math.round(seconds / 3600)} h left`;
+  if (seconds < 90) return words("about %(n)s s left", { n: Math.max(1, Math.round(seconds)) });
+  if (seconds < 5400) return words("about %(n)s min left", { n: Math.round(seconds / 60) });
+  return words("about %(n)s h left", { n: Math.round(seconds / 3600) });
 }
 
 const STATES = {
-  waiting: (run) => `Waiting for its turn, number ${run.place}.`,
-  computing: () => "Computing.",
-  stopping: () => "Stopping.",
+  waiting: (run) => words("Waiting for its turn, number %(place)s.", run),
+  computing: () => words("Computing."),
+  stopping: () => words("Stopping."),
 };
 
-function say(element, words) {
+function say(element, text) {
   // Assistive technology reads what changes, and nothing that stays.
-  if (element.textContent !== words) element.textContent = words;
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function followRun(section) {
@@ -61,8 +61,8 @@ function followRun(section) {
     say(part("state"), STATES[run.state](run));
     part("whole").max = run.chunks;
     part("whole").value = run.sealed;
-    say(part("count"), `${run.sealed} of ${run.chunks}`);
-    say(part("doing"), run.doing ? `${run.doing}, ${run.done} of ${run.steps}` : "");
+    say(part("count"), words("%(sealed)s of %(chunks)s", run));
+    say(part("doing"), run.doing ? words("%(doing)s, %(done)s of %(steps)s", run) : "");
     say(part("left"), timeLeft(run.left));
     part("notice").hidden = !run.notice;
     say(part("notice"), run.notice);
@@ -94,11 +94,12 @@ function followQueue(section) {
         const link = document.createElement("a");
         link.href = `/runs/${run.run}`;
         link.textContent = run.title;
+        link.lang = run.tongue;
         const how = document.createElement("span");
         how.className = "soft";
-        const far = `${run.sealed} of ${run.chunks} chunks`;
-        const left = timeLeft(run.left);
-        how.textContent = run.state === "waiting" ? `waits, turn ${run.place}` : `${far}, ${left}`;
+        const far = words("%(sealed)s of %(chunks)s chunks", run);
+        const waits = words("waits, turn %(place)s", run);
+        how.textContent = run.state === "waiting" ? waits : [far, timeLeft(run.left)].join(", ");
         item.append(link, " ", how);
         return item;
       }),
