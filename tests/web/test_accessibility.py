@@ -51,7 +51,7 @@ def pages(served, runs):
         at(route.path, run)
         for route in routes()
         if "GET" in route.methods
-        and not route.path.endswith(("/events", "}.svg", "file}", "/early"))
+        and not route.path.endswith(("/events", "}.svg", "}.json", "file}", "/early"))
         for run in runs.values()
     }
     more = ("/?q=nosuch", "/studies/frequency-principle", "/studies/tiny", "/studies/tiny/compare")
