@@ -51,8 +51,8 @@ that, so that those cases are no longer strictly held out: outputs of a layer th
 are no equal neurons, and noise near a loss of zero is no instability.
 """
 
-FIRST_READING = Path(__file__).parent / "first_reading.md"
-"""What was read of the stranger's cases before any rule was changed after them: never rewritten."""
+READINGS = ("first_reading.md", "second_reading.md")
+"""What was read of the strangers' cases before any rule was changed after them: never rewritten."""
 
 
 def train(
@@ -130,15 +130,17 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
         )
     ]  # fmt: skip
     strange = [o for o in opinions if o.case in strangers_first.CASES]
-    ours = [o for o in opinions if o.case not in strangers_first.CASES]
+    other = [o for o in opinions if o.case in SECOND]
+    ours = [o for o in opinions if o not in strange and o not in other]
     for title, part in (
         ("Calibration", [o for o in ours if not o.case.held_out]),
         ("Held out", [o for o in ours if o.case.held_out]),
         ("A stranger's cases", strange),
+        ("A second stranger's cases", other),
     ):
         if part:
             parts.append(f"## {title}\n\n{markdown(part)}\n")
-    return "\n".join([*parts, FIRST_READING.read_text()])
+    return "\n".join([*parts, *((Path(__file__).parent / name).read_text() for name in READINGS)])
 
 
 def main() -> int:
