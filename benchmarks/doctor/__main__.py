@@ -131,7 +131,7 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
     ]  # fmt: skip
     strange = [o for o in opinions if o.case in strangers_first.CASES]
     other = [o for o in opinions if o.case in SECOND]
-    ours = [o for o in opinions if o not in strange and o not in other]
+    ours = [o for o in opinions if o.case not in (*strangers_first.CASES, *SECOND)]
     for title, part in (
         ("Calibration", [o for o in ours if not o.case.held_out]),
         ("Held out", [o for o in ours if o.case.held_out]),

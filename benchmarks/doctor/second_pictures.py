@@ -373,40 +373,28 @@ def dense(
     return classes(net, optimizer or partial(torch.optim.RMSprop, lr=1e-3))
 
 
-def start_small(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-        nn.init.zeros_(module.bias)
+def started(fill: Callable[[Tensor], Tensor]) -> Callable[[nn.Module], None]:
+    """Return what fills the weights of linear layers and sets their biases to zero."""
+
+    def start(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            fill(module.weight)
+            nn.init.zeros_(module.bias)
+
+    return start
 
 
-def start_zero(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.weight)
-        nn.init.zeros_(module.bias)
-
-
-def start_xavier(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
-
-
-def start_kaiming(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(module.bias)
+start_small = started(partial(nn.init.normal_, mean=0, std=0.01))
+start_zero = started(nn.init.zeros_)
+start_xavier = started(nn.init.xavier_uniform_)
+start_kaiming = started(nn.init.kaiming_normal_)
+start_orthogonal = started(nn.init.orthogonal_)
 
 
 def start_negative(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.kaiming_normal_(module.weight)
         nn.init.constant_(module.bias, -2.0 if module.out_features != 10 else 0.0)
-
-
-def start_orthogonal(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.orthogonal_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 class Steep(nn.Module):

@@ -3,7 +3,7 @@
 A text is its own key. In Python it is marked by `say("...")`, in a template by
 `{% trans %}...{% endtrans %}` or `_("...")`, in a script by `words("...")`; a text that is known
 only when a page is made (a verdict's name, a study's title, an error) passes through `say`, too.
-`messages.<language>.toml` translates them all, in three tables::
+`messages.<language>.toml` translates them all, in four tables::
 
     [pages]     what the source marks; %(name)s is replaced by a value
     [words]     single words and phrases that constants of the source list
@@ -59,7 +59,8 @@ def say(text: str, **values: object) -> str:
     ('图谱', '1 到 9 的整数', 'no such words')
     """
     said = _translated(current(), text)
-    return (text if said is None else said) % values if values else text if said is None else said
+    template = text if said is None else said
+    return template % values if values else template
 
 
 def is_said(text: str) -> bool:
