@@ -6,7 +6,7 @@ from web_server import ROOT, STUDIES, Asker, Serving
 
 import chymist
 from chymist.lab import Lab
-from chymist.web.app import House
+from chymist.web.house import House
 from chymist.web.queue import Queue
 from chymist.web.reading import Reading
 from chymist.web.shelf import Shelf

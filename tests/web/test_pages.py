@@ -16,8 +16,8 @@ from chymist.doctor.checkup import Checkup
 from chymist.doctor.finding import Finding
 from chymist.lab import Lab
 from chymist.web import reading
-from chymist.web.app import House
 from chymist.web.downloads import WATCHED
+from chymist.web.house import House
 from chymist.web.pages import asset
 from chymist.web.queue import Queue
 from chymist.web.shelf import Shelf

@@ -20,8 +20,9 @@ from chymist import catalogue
 from chymist.errors import UsageError
 from chymist.lab import Lab
 from chymist.report import evidence
-from chymist.web.app import House, create, largest
+from chymist.web.app import create, largest
 from chymist.web.guard import Guard
+from chymist.web.house import House
 from chymist.web.queue import Queue
 from chymist.web.reading import Reading
 from chymist.web.shelf import Shelf
