@@ -21,6 +21,8 @@ import chymist
 from chymist.errors import DamagedRun
 from chymist.lab.lab import new_id
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 TINY = HERE.parent / "studies" / "tiny.py"
 CASES = {**hostile.HARMS, **hostile.NETCDF, **hostile.HDF5, **hostile.UNREAD, **hostile.FIGURES}

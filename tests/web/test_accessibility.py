@@ -17,6 +17,8 @@ from chymist.web.app import routes
 from chymist.web.choices import COOKIES
 from chymist.web.site import build
 
+pytestmark = pytest.mark.slow
+
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 BAD = ("serious", "critical")
 CONTROLS = "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']"

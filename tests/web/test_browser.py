@@ -6,6 +6,8 @@ import pytest
 
 from chymist import catalogue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(browser, served):

@@ -13,6 +13,8 @@ from chymist import figures
 from chymist.rendering import render
 from chymist.web.interaction import interactive
 
+pytestmark = pytest.mark.slow
+
 SEEDS = xr.DataArray(
     np.arange(1.0, 13).reshape(2, 2, 3),
     {"lr": [0.1, 0.2], "seed": [0, 1], "step": [1, 2, 3]},

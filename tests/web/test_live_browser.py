@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 from web_server import Serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
