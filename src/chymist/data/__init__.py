@@ -48,7 +48,16 @@ from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
 from chymist.data.tables import one_target, sampled_function, table
-from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
+from chymist.data.texts import (
+    Letters,
+    english,
+    joined_texts,
+    letters,
+    text,
+    untagged,
+    written,
+    zipf_text,
+)
 
 __all__ = [
     "Domain",
@@ -67,6 +76,7 @@ __all__ = [
     "english",
     "letters",
     "text",
+    "joined_texts",
     "untagged",
     "written",
     "zipf_text",
