@@ -47,7 +47,13 @@ from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
-from chymist.data.tables import one_target, sampled_function, table
+from chymist.data.tables import (
+    made_function,
+    made_target,
+    one_target,
+    sampled_function,
+    table,
+)
 from chymist.data.texts import (
     Letters,
     english,
@@ -99,6 +105,8 @@ __all__ = [
     "grey",
     "karate_club",
     "load_image",
+    "made_function",
+    "made_target",
     "named_graph",
     "network_weights",
     "one_hot",

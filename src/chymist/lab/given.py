@@ -46,7 +46,7 @@ def _folder(study: Study, taken: Input, path: Path) -> tuple[xr.Dataset, dict[st
         raise BadInput(f"{path} is a folder, and {study.slug} takes none", f"give {_kinds(taken)}")
     files = files_of(path, taken.suffixes)
     found = taken.folder.read(files)
-    found.attrs.setdefault("name", path.resolve().name)
+    found.attrs["name"] = path.resolve().name
     lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return found, {"name": path.resolve().name, "sha256": digest, "says": taken.folder.says}
@@ -88,7 +88,7 @@ def _function(study: Study, taken: Input, named: str) -> tuple[xr.Dataset, dict[
         found = taken.function.read(made)
     except BadInput as error:
         raise BadInput(f"{named}: {error.message}", error.hint) from None
-    found.attrs.setdefault("name", named.rpartition(":")[2])
+    found.attrs["name"] = named.rpartition(":")[2]
     return found, {"name": Path(named).name, "says": taken.function.says}
 
 

@@ -97,6 +97,6 @@ more dimensions the second moment obeys a linear map, whose largest eigenvalue d
     cost={"quick": 25, "paper": 20_000},
     answers=("batch-size", "step-size", "implicit-bias", "stability"), cover="restarts",
     input=Input("a table of features and one target, to whose minima restarts are asked: CSV with "
-                "a header, or NPZ with arrays x and y; 4 to 256 rows", (".csv", ".npz"),
+                "a header, or NPZ with arrays x and y; 4 to 512 rows", (".csv", ".npz"),
                 data.one_target),
 )  # fmt: skip
