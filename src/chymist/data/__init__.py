@@ -10,7 +10,7 @@ from chymist.data.equations import (
     equation_samples,
 )
 from chymist.data.fields import field, spacing
-from chymist.data.given_network import network_weights
+from chymist.data.given_network import made_network, network_pair, network_weights
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -106,8 +106,10 @@ __all__ = [
     "karate_club",
     "load_image",
     "made_function",
+    "made_network",
     "made_target",
     "named_graph",
+    "network_pair",
     "network_weights",
     "one_hot",
     "one_hot_tokens",
