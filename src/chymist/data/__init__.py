@@ -10,6 +10,7 @@ from chymist.data.equations import (
     equation_samples,
 )
 from chymist.data.fields import field, spacing
+from chymist.data.given_checkpoint import checkpoint, made_checkpoint
 from chymist.data.given_network import made_network, network_pair, network_weights
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
@@ -41,7 +42,7 @@ from chymist.data.integer_complexity import (
 from chymist.data.numbers import whole_numbers, whole_ranges
 from chymist.data.polynomials import chebyshev
 from chymist.data.prime_numbers import are_prime, divisors, primes
-from chymist.data.readers import picture_or_sound
+from chymist.data.readers import picture_or_sound, table_or_checkpoint
 from chymist.data.recall import associative_recall, one_hot_tokens
 from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
@@ -97,6 +98,7 @@ __all__ = [
     "digits_parity",
     "divisors",
     "chebyshev",
+    "checkpoint",
     "digits8",
     "associative_recall",
     "flat_sound",
@@ -105,6 +107,7 @@ __all__ = [
     "grey",
     "karate_club",
     "load_image",
+    "made_checkpoint",
     "made_function",
     "made_network",
     "made_target",
@@ -134,5 +137,6 @@ __all__ = [
     "whole_numbers",
     "whole_ranges",
     "table",
+    "table_or_checkpoint",
     "zone_plate",
 ]

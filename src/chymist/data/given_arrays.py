@@ -61,3 +61,12 @@ def _tensors(
     # NumPy knows no bfloat16.
     small = {n: t.is_floating_point() and t.itemsize < 4 for n, t in found.items()}
     return {n: (t.float() if small[n] else t).numpy() for n, t in found.items()}
+
+
+def array_names(path: Path) -> list[str]:
+    """Return the names of an NPZ archive's arrays; none of what is no archive."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return [name.removesuffix(".npy") for name in packed.namelist()]
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return []

@@ -66,19 +66,24 @@ def made_network(made: Any) -> xr.Dataset:
     """
     if isinstance(made, tuple | list) and len(made) == 2:
         first, second = made
-        return _paired(("before", _arrays("the first", first)),
-                       ("after", _arrays("the second", second)))  # fmt: skip
-    return _network("what it returns", _arrays("what the function returns", made))
+        return _paired(("before", arrays_of("the first", first)),
+                       ("after", arrays_of("the second", second)))  # fmt: skip
+    return _network("what it returns", arrays_of("what the function returns", made))
 
 
-def _arrays(what: str, made: Any) -> dict[str, ndarray[Any, Any]]:
+def arrays_of(what: str, made: Any) -> dict[str, ndarray[Any, Any]]:
+    """Return the arrays by name of a PyTorch module, its state_dict, or another mapping.
+
+    Raises:
+        BadInput: it is none of them, or holds what is no array of numbers; `what` names it.
+    """
     held = made.state_dict() if callable(getattr(made, "state_dict", None)) else made
     if not isinstance(held, Mapping):
         raise BadInput(f"{what} is no network but a {type(made).__name__}",
-                       "return a module, its state_dict, or two of them")  # fmt: skip
+                       "return a module, its state_dict, or arrays by name")  # fmt: skip
     # What is not of a layer, such as a counter, may be a single number.
     return {str(n): numbers(f"{what}: {n}", w) for n, w in held.items()
-            if str(n).rpartition(".")[2] in ("weight", "bias")}  # fmt: skip
+            if getattr(w, "ndim", 1)}  # fmt: skip
 
 
 def _paired(

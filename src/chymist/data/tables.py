@@ -34,7 +34,7 @@ SAVE = "write it by numpy.savez(path, x=..., y=...)"
 BOUND = 1e100
 """Largest absolute value; squares of what lies beyond leave the floating-point range."""
 
-_Columns: TypeAlias = tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]
+Columns: TypeAlias = tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]
 """Features (sample, feature), targets (sample, output), and what their columns are called."""
 
 
@@ -50,14 +50,14 @@ def table(path: Path | str) -> xr.Dataset:
         BadInput: no such file, over 256 MiB, no table, a cell that is not a finite number (its row
             and column are named), a constant target, fewer than 4 rows or more than 20 000.
     """
-    return _checked(*_read(Path(path)))[0]
+    return checked(*_read(Path(path)))[0]
 
 
-def _read(path: Path) -> tuple[str, _Columns]:
+def _read(path: Path) -> tuple[str, Columns]:
     return path.name, (_archive if path.suffix.lower() == ".npz" else _text)(path)
 
 
-def _checked(name: str, columns: _Columns) -> tuple[xr.Dataset, list[str]]:
+def checked(name: str, columns: Columns) -> tuple[xr.Dataset, list[str]]:
     """Return a table and the names of its features, then of its targets."""
     x, y, names = columns
     if not FEWEST <= len(x) <= MOST:
@@ -95,11 +95,11 @@ def made_target(made: Any) -> xr.Dataset:
     Raises:
         BadInput: see `one_target`; no two arrays of numbers.
     """
-    return _one_target(MADE, _pair(MADE, *two_of(made, ARRAYS)))
+    return _one_target(MADE, pair(MADE, *two_of(made, ARRAYS)))
 
 
-def _one_target(name: str, columns: _Columns) -> xr.Dataset:
-    found = _checked(name, columns)[0]
+def _one_target(name: str, columns: Columns) -> xr.Dataset:
+    found = checked(name, columns)[0]
     rows = found.sizes["sample"]
     if rows > SMALL:
         raise BadInput(f"{name} has {rows} rows", f"allowed: at most {SMALL}; take fewer")
@@ -143,11 +143,11 @@ def made_function(made: Any) -> xr.Dataset:
     f, sample = two_of(made, f"(f, sample), or {ARRAYS}")
     if callable(f) and callable(sample):
         f, sample = sampled(f, sample, DRAWN)
-    return _sampled_function(MADE, _pair(MADE, f, sample))
+    return _sampled_function(MADE, pair(MADE, f, sample))
 
 
-def _sampled_function(name: str, columns: _Columns) -> xr.Dataset:
-    found, names = _checked(name, columns)
+def _sampled_function(name: str, columns: Columns) -> xr.Dataset:
+    found, names = checked(name, columns)
     rows, inputs = found.x.shape
     if rows < SAMPLED:
         raise BadInput(f"{name} has {rows} rows", f"allowed: {SAMPLED} to {MOST}")
@@ -170,7 +170,7 @@ def _sampled_function(name: str, columns: _Columns) -> xr.Dataset:
     return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
 
 
-def _text(path: Path) -> _Columns:
+def _text(path: Path) -> Columns:
     text = given_text(path, LARGEST, "take fewer rows")
     try:
         rows_read = enumerate(csv.reader(io.StringIO(text)), 1)
@@ -204,15 +204,20 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
                        "only the first row may be words") from None  # fmt: skip
 
 
-def _archive(path: Path) -> _Columns:
+def _archive(path: Path) -> Columns:
     found = given_arrays(path, LARGEST, SAVE, ("x", "y"))
     for name in ("x", "y"):
         if name not in found or found[name].dtype.kind not in "fiub" or not found[name].ndim:
             raise BadInput(f"{path.name} has no array {name} of numbers", SAVE)
-    return _pair(path.name, found["x"], found["y"])
+    return pair(path.name, found["x"], found["y"])
 
 
-def _pair(name: str, x: Any, y: Any) -> _Columns:
+def pair(name: str, x: Any, y: Any) -> Columns:
+    """Return features and targets of two arrays, samples first; `name` is for what is refused.
+
+    Raises:
+        BadInput: they are no arrays of numbers, or of different lengths.
+    """
     x, y = numbers("x", x), numbers("y", y)
     if len(x) != len(y) or not len(x):
         raise BadInput(f"{name}: x has {len(x)} samples and y {len(y)}",
