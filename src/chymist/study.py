@@ -40,12 +40,37 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a user may bring but a file: `read` turns it into named data, or raises `BadInput`.
+
+    It is handed the files of a folder, or what a function of the user's has returned.
+    """
+
+    says: str
+    read: Callable[[Any], xr.Dataset]
+
+
+@dataclass(frozen=True)
 class Input:
-    """What a user may bring: `read` turns a file into named data, or raises `BadInput`."""
+    """What a user may bring: `read` turns a file into named data, or raises `BadInput`.
+
+    Some studies take a `folder` as well, of which they are handed the files with one of the
+    suffixes, by name; or what a `function` returns that is named as module:function or
+    file.py:function and called without arguments. However they came, the data are kept with the
+    run, and a replay computes with what was kept: nothing is read or called again.
+    """
 
     says: str
     suffixes: tuple[str, ...]
     read: Callable[[Path], xr.Dataset]
+    folder: Source | None = None
+    function: Source | None = None
+
+    @property
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """What may follow --data, each with what the study says of it."""
+        others = (("FOLDER", self.folder), ("FILE.py:FUNCTION", self.function))
+        return (("FILE", self.says), *((way, s.says) for way, s in others if s is not None))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import xarray as xr
 
 from chymist import data
 from chymist.atlas.dynamics import condensation as study
-from chymist.atlas.dynamics import dropout, own_weights, staircase
+from chymist.atlas.dynamics import dropout, own_change, own_weights, staircase
 from chymist.bench import Bench
 from chymist.errors import BadParameter
 
@@ -22,7 +22,9 @@ def run(name, **change):
     return data
 
 
-@pytest.mark.parametrize("name", ["turning-five", "stairs", "sizes", "regularised", "own-weights"])
+@pytest.mark.parametrize(
+    "name", ["turning-five", "stairs", "sizes", "regularised", "own-weights", "own-change"]
+)
 def test_every_statistic_keeps_the_seeds(name):
     data = run(name)
     for claim in study.STUDY.experiment(name).claims:
@@ -134,6 +136,36 @@ def test_your_layers_are_counted_and_their_groups_written(tmp_path):
     assert groups == ["0"] * 5 + ["1"] * 4 + ["2"] * 2 + ["-1"]
     assert len(rows) == 72
     for figure in study.STUDY.experiment("own-weights").figures:
+        figure.draw(found, found)
+
+
+def change(given=None, **changed):
+    p = study.CondensationParams.parse({**SMALL, **changed}).cells()[0]
+    return own_change.changed_layers(
+        p, Bench(study.STUDY.slug, "own-change", (0, 1, 2), input=given)
+    )
+
+
+def test_training_from_small_weights_takes_directions_and_chance_does_not():
+    found = change()
+    assert float(own_change.share_left(found).max()) < 0.2
+    assert (found.moved > 1).all()
+    assert float(own_change.share_left(change(own_random=True)).min()) > 0.9
+
+
+def test_your_network_before_and_after_is_compared():
+    key = np.random.default_rng(1)
+    before, still = key.normal(size=(12, 6)), key.normal(size=(9, 20))
+    after = np.repeat(np.eye(6)[:3], 4, axis=0)
+    given = data.made_network(
+        ({"a.weight": before, "b.weight": still}, {"a.weight": after, "b.weight": still})
+    )
+    found = change(given)
+    assert found.directions.sel(layer="a", seed=0).values.tolist() == [12, 3]
+    np.testing.assert_array_equal(own_change.share_left(found).sel(layer="b"), 1)
+    assert float(found.moved.sel(layer="b").max()) == 0
+    own(given)
+    for figure in study.STUDY.experiment("own-change").figures:
         figure.draw(found, found)
 
 

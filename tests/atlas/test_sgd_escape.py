@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from chymist import data
-from chymist.atlas.dynamics import escape, minima, well
+from chymist.atlas.dynamics import escape, minima, own_checkpoint, well
 from chymist.atlas.dynamics import sgd_escape as study
 from chymist.bench import Bench
 from chymist.errors import BadInput, BadParameter
@@ -128,7 +128,7 @@ def test_restarts_take_your_table(tmp_path):
     assert found.sizes["batch"] == 2
     # A batch of all rows has no noise, and so no bound.
     assert (found.in_nonuniformity.sel(batch=12) == 0).all()
-    assert [n for n in notes if n.startswith("minima leave")]
+    assert [n for n in notes if n.startswith("the minimum leaves")]
     other = escape.restart(p, Bench(study.STUDY.slug, "restart", (0, 1)))
     assert abs(other.sharpness - found.sharpness).min() > 1e-6
 
@@ -145,3 +145,61 @@ def test_the_places_kept_are_of_the_runs_and_gradient_descent_stays():
     # Both minima have sharpness 2: a step of 0.7 multiplies the distance by 1 - 1.4.
     foretold = (1 + data.eps * (-0.4) ** data.step).transpose("eps", "step")
     np.testing.assert_allclose(data.descent.isel(seed=0), foretold, atol=1e-12)
+
+
+def planned(given, notes=None, **change):
+    p = study.EscapeParams.parse({**SMALL, **change}).cells()[0]
+
+    def note(text):
+        if notes is not None and "leaves" in text:
+            notes.append(text)
+
+    bench = Bench(study.STUDY.slug, "checkpoint", (0, 1), input=given, note=note)
+    return own_checkpoint.go_on(p, bench)
+
+
+def fitted_line(**change):
+    """y = w x on samples of its own: its loss, half the mean square, has the curvatures x^2."""
+    x = np.array([[1.0], [2.0], [-3.0], [0.5]])
+    arrays = {"line.weight": np.array([[2.0]])} | change
+    return x, data.made_checkpoint((arrays, (x, 2 * x[:, 0])))
+
+
+def test_a_line_that_fits_is_as_sharp_as_its_samples_say_and_sgd_stays():
+    x, given = fitted_line()
+    found = planned(given, planned_lr=(0.05, 0.5), planned_batch=(1, 4))
+    curvatures = x[:, 0] ** 2
+    np.testing.assert_allclose(found.sharpness, curvatures.mean(), rtol=1e-6)
+    np.testing.assert_allclose(found.nonuniformity, curvatures.std(), rtol=1e-6)
+    np.testing.assert_allclose(found.in_sharpness.sel(planned_lr=0.5), curvatures.mean() / 4)
+    np.testing.assert_array_equal(found.escaped, 0)  # its loss is zero, and so is every gradient
+    assert found.in_nonuniformity.sel(planned_batch=4).max() == 0
+
+
+def test_a_checkpoint_that_fits_badly_is_noted_and_left_by_too_large_a_step():
+    notes = []
+    _, given = fitted_line(**{"line.bias": np.array([0.1])})
+    found = planned(given, notes, planned_lr=0.02, planned_batch=4)
+    assert "bias_0" in given and found.escaped.max() == 0
+    assert notes == []
+    _, given = fitted_line(**{"line.bias": np.array([5.0])})
+    far = planned(given, notes, planned_lr=0.02, planned_batch=4, beyond=True)
+    assert notes[0].startswith("the checkpoint leaves")
+    np.testing.assert_allclose(far.in_sharpness, 1.5, rtol=1e-6)
+    assert (far.escaped == 1).all()
+
+
+def test_the_activation_is_the_one_that_is_named():
+    x = np.linspace(-1, 1, 12)[:, None]
+    arrays = {"0.weight": np.array([[1.0], [-1.0]]), "2.weight": np.array([[1.0, -1.0]])}
+    given = data.made_checkpoint((arrays, (x, x[:, 0])))
+    notes = []
+    planned(given, notes, activation="relu", planned_batch=4)
+    assert notes == []
+    planned(given, notes, planned_batch=4)
+    assert len(notes) == 1
+
+
+def test_a_planned_batch_larger_than_the_data_is_refused():
+    with pytest.raises(BadInput, match="a batch of 16 cannot be drawn from 4 rows"):
+        planned(fitted_line()[1])

@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+import torch
+import xarray as xr
+from safetensors.torch import save_file
+from torch import nn
 
 from chymist import data
 from chymist.data import given_network as room
@@ -75,3 +79,75 @@ def test_a_harmed_archive_is_refused(tmp_path):
         data.network_weights(path)
     with pytest.raises(BadInput, match="no file"):
         data.network_weights(tmp_path / "absent.npz")
+
+
+def sequential(width=8):
+    torch.manual_seed(width)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 4))
+
+
+def test_safetensors_and_a_module_are_read_as_an_archive_is(tmp_path):
+    net = sequential()
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    np.savez(tmp_path / "net.npz", **{n: w.numpy() for n, w in net.state_dict().items()})
+    found = data.network_weights(tmp_path / "net.npz")
+    assert found.layers.values.tolist() == ["0", "2"]
+    for other in (
+        data.network_weights(tmp_path / "net.safetensors"),
+        data.made_network(net),
+        data.made_network(dict(net.state_dict())),
+    ):
+        xr.testing.assert_equal(found, other)
+
+
+def test_half_precision_is_read(tmp_path):
+    weight = torch.randn(5, 3).bfloat16()
+    save_file({"a.weight": weight}, tmp_path / "net.safetensors")
+    for found in (
+        data.network_weights(tmp_path / "net.safetensors"),
+        data.made_network({"a.weight": weight}),
+    ):
+        np.testing.assert_array_equal(found.weight_0, weight.double().numpy())
+
+
+def test_two_files_are_a_network_before_and_after(tmp_path):
+    early, late = sequential(), nn.ModuleDict({"0": nn.Linear(3, 8), "new": nn.Linear(8, 5)})
+    save_file(early.state_dict(), tmp_path / "1.safetensors")
+    np.savez(tmp_path / "2.npz", **{n: w.numpy() for n, w in late.state_dict().items()})
+    found = data.network_pair([tmp_path / "1.safetensors", tmp_path / "2.npz"])
+    assert found.layers.values.tolist() == found.before.values.tolist() == ["0"]
+    for name, net in (("before_0", early), ("weight_0", late)):
+        rows = torch.cat([net.state_dict()["0.weight"], net.state_dict()["0.bias"][:, None]], 1)
+        np.testing.assert_array_equal(found[name], rows)
+    xr.testing.assert_equal(found, data.made_network((early, late)))
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (None, "what the function returns is no network but a NoneType"),
+        (nn.Tanh(), "holds no layer .*, but nothing"),
+        ((sequential(), 3), "the second is no network but a int"),
+        ((sequential(), sequential(9)), r"layer 0 has the shape \(8, 4\) in before and \(9, 4\)"),
+        (({"a.weight": np.ones((4, 4))}, {"b.weight": np.ones((4, 4))}), "no layer in common"),
+        ({"a.weight": "words"}, r"a\.weight is no array of real numbers but a str"),
+        ({"a.weight": torch.full((4, 4), torch.nan)}, r"16 weights that are not finite"),
+    ],
+)
+def test_what_a_function_returns_that_is_no_network_is_refused(made, line):
+    with pytest.raises(BadInput, match=line) as caught:
+        data.made_network(made)
+    assert caught.value.hint
+
+
+def test_a_folder_of_three_networks_is_refused(tmp_path):
+    files = [tmp_path / f"{i}.npz" for i in range(3)]
+    with pytest.raises(BadInput, match="holds 3 networks"):
+        data.network_pair(files)
+
+
+def test_safetensors_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"\xff" * 64)
+    with pytest.raises(BadInput, match=r"is no \.safetensors file"):
+        data.network_weights(path)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
 from chymist import data
 from chymist.errors import BadInput, BadParameter
@@ -103,6 +105,80 @@ def test_samples_that_show_no_function_are_refused(tmp_path, text, message):
     with pytest.raises(BadInput, match=message) as caught:
         data.sampled_function(written(tmp_path, text))
     assert caught.value.hint
+
+
+def made_f(x):
+    return np.abs(x[:, 0]) + x[:, 1]
+
+
+def made_sample(rng, n):
+    return rng.normal(size=(n, 3))
+
+
+def test_a_function_is_drawn_at_the_same_points_every_time():
+    found = data.made_function((made_f, made_sample))
+    assert found.x.shape == (4000, 3)
+    again = data.made_function([lambda x: torch.as_tensor(made_f(x))[:, None], made_sample])
+    xr.testing.assert_identical(found, again)
+    x, y = (found[n].values for n in "xy")
+    raw = data.made_function((lambda x: x[:, 0] > 0, made_sample))
+    assert raw.y.sizes["output"] == 1
+    np.testing.assert_allclose(np.corrcoef(y[:, 0], x[:, 1])[0, 1], (1 / (2 - 2 / np.pi)) ** 0.5,
+                               atol=0.03)  # fmt: skip
+
+
+def test_arrays_that_a_function_returns_are_those_of_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 3)), rng.normal(size=200)
+    np.savez(tmp_path / "t.npz", x=x, y=y)
+    for read, take in (
+        (data.sampled_function, data.made_function),
+        (data.one_target, data.made_target),
+    ):
+        file, made = read(tmp_path / "t.npz"), take((torch.as_tensor(x), y.tolist()))
+        np.testing.assert_array_equal(file.x, made.x)
+        np.testing.assert_array_equal(file.y, made.y)
+
+
+def failing(*given):
+    raise KeyError("absent")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (None, "the function returns None"),
+        ((1, 2, 3), "the function returns a tuple of 3"),
+        ((made_f, 5), "x is no array of real numbers but a function"),
+        ((made_f, failing), "sample failed: KeyError: 'absent'"),
+        ((failing, made_sample), "f failed: KeyError: 'absent'"),
+        (
+            (made_f, lambda rng, n: rng.normal(size=n)),
+            r"4000\) has the shape \(4000,\)",
+        ),
+        ((made_f, lambda rng, n: rng.normal(size=(9, 3))), r"has the shape \(9, 3\)"),
+        ((lambda x: x, made_sample), r"f\(x\) has the shape \(4000, 3\) for x of shape"),
+        ((lambda x: 1.0, made_sample), r"f\(x\) is no array of real numbers but a float"),
+        ((lambda x: x[:, 0] + 1j, made_sample), r"f\(x\) is no array of real numbers"),
+        ((lambda x: x[:, 0] * 0, made_sample), "the target is constant"),
+        ((lambda x: np.log(x[:, 0] * 0), made_sample), "column y.*: -inf"),
+        ((made_f, lambda rng, n: rng.normal(size=(n, 1)) ** [[1, 1]]), "the same but for scale"),
+        (([[1, 2], [3]], [1, 2]), "x is no array of real numbers but a list"),
+        ((np.ones((300, 2)), np.ones(20)), "x has 300 samples and y 20"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_what_is_no_function_is_refused_in_a_line(made, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        data.made_function(made)
+    assert caught.value.hint
+
+
+def test_as_many_rows_are_taken_as_a_kernel_has(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(2, 513, 1))
+    assert data.made_target((x[:512], y[:512, 0])).sizes["sample"] == 512
+    with pytest.raises(BadInput, match=r"513 rows \(allowed: at most 512"):
+        data.made_target((x, y[:, 0]))
 
 
 def test_digits_are_centred_and_of_unit_size():

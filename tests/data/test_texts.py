@@ -106,3 +106,36 @@ def test_zipf_text_is_drawn_from_its_lexicon():
     assert len(set(words)) == 50
     most = drawn.count(words[0]) / 4000
     assert most == pytest.approx(1 / (1 / np.arange(1, 51)).sum(), abs=0.03)
+
+
+def test_several_texts_are_one_in_which_no_word_goes_on(tmp_path):
+    first, second = tmp_path / "1.txt", tmp_path / "2.txt"
+    first.write_text("one two " * 300 + "end", encoding="utf-8")
+    second.write_text("begin " * 300, encoding="utf-8")
+    found = data.joined_texts([first, second])
+    assert "name" not in found.attrs
+    shown_text = shown(data.letters(found.text.values.tobytes()))
+    assert "end\nbegin" in shown_text
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (b"few", "the 2 texts have 13 letters"),
+        (b"\xff\xfe" * 900, r"2\.txt: not UTF-8"),
+        (b"text " * 900 + b"\0", r"2\.txt: byte 4500 is zero"),
+    ],
+)
+def test_texts_that_cannot_be_one_are_refused(tmp_path, second, says):
+    (tmp_path / "1.txt").write_bytes(b"few letters")
+    (tmp_path / "2.txt").write_bytes(second)
+    with pytest.raises(BadInput, match=says):
+        data.joined_texts([tmp_path / "1.txt", tmp_path / "2.txt"])
+
+
+def test_texts_are_bounded_together(tmp_path, monkeypatch):
+    path = tmp_path / "1.txt"
+    path.write_bytes(b"some words " * 300)
+    monkeypatch.setattr(texts, "LARGEST", 5000)
+    with pytest.raises(BadInput, match="the 2 texts have more than 5000 bytes"):
+        data.joined_texts([path, path])

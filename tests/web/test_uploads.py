@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save
 from web_server import RIGHT, STUDIES
 
 from chymist.errors import BadInput, BadParameter
@@ -46,10 +48,11 @@ def picture(kind):
         ("c.jpeg", picture("JPEG")),
         ("d.webp", picture("WEBP")),
         ("../../e.txt", "δ".encode()),
+        ("f.safetensors", save({"a.weight": torch.ones(4, 2)})),
     ],
 )
 def test_a_file_keeps_only_its_ending(name, content):
-    accepted = (".csv", ".png", ".jpeg", ".webp", ".txt")
+    accepted = (".csv", ".png", ".jpeg", ".webp", ".txt", ".safetensors")
     assert f".{name.lower().rpartition('.')[2]}" == ending(name, content, accepted)
 
 
@@ -63,13 +66,15 @@ def test_a_file_keeps_only_its_ending(name, content):
         ("a.png", picture("JPEG")),
         ("a.webp", b"RIFF\x00\x00\x00\x00WAVEfmt "),
         ("a.exe", CSV),
+        ("a.safetensors", CSV),
+        ("a.safetensors", b"PK\x03\x04" + b"\x00" * 40),
         ("a.csv/../../x", CSV),
         ("", CSV),
     ],
 )
 def test_a_file_that_is_not_what_it_is_called_is_refused(name, content):
     with pytest.raises(BadInput):
-        ending(name, content, (".csv", ".png", ".webp"))
+        ending(name, content, (".csv", ".png", ".webp", ".safetensors"))
 
 
 def order(lab, **changed):

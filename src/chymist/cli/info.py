@@ -14,7 +14,9 @@ from chymist.errors import BadParameter, UsageError
 from chymist.questions import QUESTIONS
 
 if TYPE_CHECKING:
-    from chymist.study import Study
+    from rich.console import Console
+
+    from chymist.study import Input, Study
 
 
 def info_(study: str, /, *, story: bool = False, language: str = "en", json: bool = False) -> None:
@@ -69,7 +71,8 @@ def info_(study: str, /, *, story: bool = False, language: str = "en", json: boo
         flips = ", ".join(experiment.control.flips)
         console.print(Text(f"  control ({change}) must refute {flips}: {experiment.control.says}"))
     if found.input:
-        console.print(Text(f"\nYour own input (--data FILE): {found.input.says}"))
+        console.print()
+        _ways(console, found.input)
     console.print()
     console.print(_parameters(found))
     console.print()
@@ -87,10 +90,20 @@ def show_parameters(words: list[str]) -> int:
     """Show the parameter flags of the study named among the words, if one is."""
     named = [w for w in words if not w.startswith("-")]
     if named:
-        out().print(_parameters(catalogue.find(named[0])))
+        study = catalogue.find(named[0])
+        console = out()
+        console.print(_parameters(study))
+        if study.input:
+            console.print()
+            _ways(console, study.input)
     else:
         err().print("The parameters of a study: chymist run STUDY --help")
     return 0
+
+
+def _ways(console: Console, taken: Input) -> None:
+    for way, says in taken.ways:
+        console.print(Text(f"Your own input (--data {way}): {says}"))
 
 
 def _parameters(study: Study) -> Table:

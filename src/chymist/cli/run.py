@@ -54,7 +54,8 @@ def run_(
     preset
         Named settings of the study: quick, or paper for the published scale.
     data
-        Your own input, for a study that takes one.
+        Your own input, for a study that takes one: a file; for some a folder of files, or a
+        function of yours, as FILE.py:FUNCTION. What a study takes: `chymist run STUDY --help`.
     sweep
         Repeat at several values: --sweep width=32,64,128. May be given more than once.
     until_decided

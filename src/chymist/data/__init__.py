@@ -10,7 +10,8 @@ from chymist.data.equations import (
     equation_samples,
 )
 from chymist.data.fields import field, spacing
-from chymist.data.given_network import network_weights
+from chymist.data.given_checkpoint import checkpoint, made_checkpoint
+from chymist.data.given_network import made_network, network_pair, network_weights
 from chymist.data.graph_files import GRAPH_FILES, graph
 from chymist.data.graphs import (
     NAMED_GRAPHS,
@@ -41,14 +42,29 @@ from chymist.data.integer_complexity import (
 from chymist.data.numbers import whole_numbers, whole_ranges
 from chymist.data.polynomials import chebyshev
 from chymist.data.prime_numbers import are_prime, divisors, primes
-from chymist.data.readers import picture_or_sound
+from chymist.data.readers import picture_or_sound, table_or_checkpoint
 from chymist.data.recall import associative_recall, one_hot_tokens
 from chymist.data.right_sides import source_or_matrix
 from chymist.data.signals import signal
 from chymist.data.sounds import flat_sound, sound, strong_octaves
 from chymist.data.spheres import sphere
-from chymist.data.tables import one_target, sampled_function, table
-from chymist.data.texts import Letters, english, letters, text, untagged, written, zipf_text
+from chymist.data.tables import (
+    made_function,
+    made_target,
+    one_target,
+    sampled_function,
+    table,
+)
+from chymist.data.texts import (
+    Letters,
+    english,
+    joined_texts,
+    letters,
+    text,
+    untagged,
+    written,
+    zipf_text,
+)
 
 __all__ = [
     "Domain",
@@ -67,6 +83,7 @@ __all__ = [
     "english",
     "letters",
     "text",
+    "joined_texts",
     "untagged",
     "written",
     "zipf_text",
@@ -81,6 +98,7 @@ __all__ = [
     "digits_parity",
     "divisors",
     "chebyshev",
+    "checkpoint",
     "digits8",
     "associative_recall",
     "flat_sound",
@@ -89,7 +107,12 @@ __all__ = [
     "grey",
     "karate_club",
     "load_image",
+    "made_checkpoint",
+    "made_function",
+    "made_network",
+    "made_target",
     "named_graph",
+    "network_pair",
     "network_weights",
     "one_hot",
     "one_hot_tokens",
@@ -114,5 +137,6 @@ __all__ = [
     "whole_numbers",
     "whole_ranges",
     "table",
+    "table_or_checkpoint",
     "zone_plate",
 ]

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -14,19 +14,28 @@ from numpy import ndarray
 
 from chymist.data.given_arrays import given_arrays
 from chymist.data.given_text import given_text
+from chymist.data.made_arrays import numbers, sampled, two_of
 from chymist.errors import BadInput
 
 FEWEST, MOST = 4, 20_000
 """Rows of a table."""
-SMALL = 256
+SMALL = 512
 """Rows of a table whose kernel is kept for every network."""
 SAMPLED = 200
 """Fewest rows of which half can be fitted and half judged by."""
 LARGEST = 256 * 2**20
 """Most bytes of a file that is read."""
+DRAWN = 4000
+"""Points that are drawn of a function."""
+MADE = "what it returns"
+"""What a message calls the arrays of a user's function, which it names first."""
+ARRAYS = "two arrays (x, y), samples first"
 SAVE = "write it by numpy.savez(path, x=..., y=...)"
 BOUND = 1e100
 """Largest absolute value; squares of what lies beyond leave the floating-point range."""
+
+Columns: TypeAlias = tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]
+"""Features (sample, feature), targets (sample, output), and what their columns are called."""
 
 
 def table(path: Path | str) -> xr.Dataset:
@@ -41,24 +50,28 @@ def table(path: Path | str) -> xr.Dataset:
         BadInput: no such file, over 256 MiB, no table, a cell that is not a finite number (its row
             and column are named), a constant target, fewer than 4 rows or more than 20 000.
     """
-    return _checked(Path(path))[0]
+    return checked(*_read(Path(path)))[0]
 
 
-def _checked(path: Path) -> tuple[xr.Dataset, list[str]]:
+def _read(path: Path) -> tuple[str, Columns]:
+    return path.name, (_archive if path.suffix.lower() == ".npz" else _text)(path)
+
+
+def checked(name: str, columns: Columns) -> tuple[xr.Dataset, list[str]]:
     """Return a table and the names of its features, then of its targets."""
-    x, y, names = (_archive if path.suffix.lower() == ".npz" else _text)(path)
+    x, y, names = columns
     if not FEWEST <= len(x) <= MOST:
-        raise BadInput(f"{path.name} has {len(x)} rows", f"allowed: {FEWEST} to {MOST}")
-    _refuse_values(path, np.concatenate([x, y], axis=1), names)
+        raise BadInput(f"{name} has {len(x)} rows", f"allowed: {FEWEST} to {MOST}")
+    _refuse_values(name, np.concatenate([x, y], axis=1), names)
     if np.ptp(y) == 0:
-        raise BadInput(f"{path.name}: the target is constant ({y.flat[0]:g})",
+        raise BadInput(f"{name}: the target is constant ({y.flat[0]:g})",
                        "give a target that varies")  # fmt: skip
     data = xr.Dataset(
         {"x": (("sample", "feature"), x), "y": (("sample", "output"), y)},
-        attrs={"name": path.stem, "rows": len(x)},
+        attrs={"name": Path(name).stem, "rows": len(x)},
     )
-    data["x"].attrs = {"long_name": f"features of {path.name}", "units": "1"}
-    data["y"].attrs = {"long_name": f"targets of {path.name}", "units": "1"}
+    data["x"].attrs = {"long_name": f"features of {name}", "units": "1"}
+    data["y"].attrs = {"long_name": f"targets of {name}", "units": "1"}
     return data, names
 
 
@@ -67,15 +80,27 @@ def one_target(path: Path | str) -> xr.Dataset:
 
     Features are centred and divided by one number, so that a row's mean square is 1 on average; the
     target is centred and divided by its root mean square. A kernel has a row and a column for each
-    of its rows, of which there are 256 at most.
+    of its rows, of which there are 512 at most.
 
     Raises:
-        BadInput: see `table`; more than 256 rows, more than one target, constant features, or two
+        BadInput: see `table`; more than 512 rows, more than one target, constant features, or two
             rows with the same features, whose kernel cannot be told apart.
     """
-    path = Path(path)
-    found = table(path)
-    name, rows = path.name, found.sizes["sample"]
+    return _one_target(*_read(Path(path)))
+
+
+def made_target(made: Any) -> xr.Dataset:
+    """Take what a user's function returned, arrays x and y, as `one_target` does a file's.
+
+    Raises:
+        BadInput: see `one_target`; no two arrays of numbers.
+    """
+    return _one_target(MADE, pair(MADE, *two_of(made, ARRAYS)))
+
+
+def _one_target(name: str, columns: Columns) -> xr.Dataset:
+    found = checked(name, columns)[0]
+    rows = found.sizes["sample"]
     if rows > SMALL:
         raise BadInput(f"{name} has {rows} rows", f"allowed: at most {SMALL}; take fewer")
     if found.sizes["output"] > 1:
@@ -102,9 +127,28 @@ def sampled_function(path: Path | str) -> xr.Dataset:
         BadInput: see `table`; fewer than 200 rows or 2 features, more than one target, a feature
             that is constant, or two that are the same but for scale (they are named).
     """
-    path = Path(path)
-    found, names = _checked(path)
-    name, (rows, inputs) = path.name, found.x.shape
+    return _sampled_function(*_read(Path(path)))
+
+
+def made_function(made: Any) -> xr.Dataset:
+    """Take a function f of several inputs as `sampled_function` does a file's samples of one.
+
+    A user's function returned (f, sample): sample(rng, n) draws n points (n, inputs) by a NumPy
+    generator, f(x) returns their values (n). 4000 are drawn, the same every time. Arrays x and y
+    are taken as they are.
+
+    Raises:
+        BadInput: see `sampled_function`; f or sample fails, or returns another shape.
+    """
+    f, sample = two_of(made, f"(f, sample), or {ARRAYS}")
+    if callable(f) and callable(sample):
+        f, sample = sampled(f, sample, DRAWN)
+    return _sampled_function(MADE, pair(MADE, f, sample))
+
+
+def _sampled_function(name: str, columns: Columns) -> xr.Dataset:
+    found, names = checked(name, columns)
+    rows, inputs = found.x.shape
     if rows < SAMPLED:
         raise BadInput(f"{name} has {rows} rows", f"allowed: {SAMPLED} to {MOST}")
     if inputs < 2:
@@ -126,7 +170,7 @@ def sampled_function(path: Path | str) -> xr.Dataset:
     return xr.Dataset({"x": x, "y": y}, attrs=found.attrs)
 
 
-def _text(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
+def _text(path: Path) -> Columns:
     text = given_text(path, LARGEST, "take fewer rows")
     try:
         rows_read = enumerate(csv.reader(io.StringIO(text)), 1)
@@ -160,14 +204,23 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
                        "only the first row may be words") from None  # fmt: skip
 
 
-def _archive(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str]]:
+def _archive(path: Path) -> Columns:
     found = given_arrays(path, LARGEST, SAVE, ("x", "y"))
     for name in ("x", "y"):
         if name not in found or found[name].dtype.kind not in "fiub" or not found[name].ndim:
             raise BadInput(f"{path.name} has no array {name} of numbers", SAVE)
-    x, y = found["x"], found["y"]
+    return pair(path.name, found["x"], found["y"])
+
+
+def pair(name: str, x: Any, y: Any) -> Columns:
+    """Return features and targets of two arrays, samples first; `name` is for what is refused.
+
+    Raises:
+        BadInput: they are no arrays of numbers, or of different lengths.
+    """
+    x, y = numbers("x", x), numbers("y", y)
     if len(x) != len(y) or not len(x):
-        raise BadInput(f"{path.name}: x has {len(x)} samples and y {len(y)}",
+        raise BadInput(f"{name}: x has {len(x)} samples and y {len(y)}",
                        "give as many of both, samples first")  # fmt: skip
     if y.ndim == 1 and y.dtype.kind in "iub":
         y = y[:, None] == np.unique(y)
@@ -175,11 +228,11 @@ def _archive(path: Path) -> tuple[ndarray[Any, Any], ndarray[Any, Any], list[str
     return x, y, [f"{n}[{i}]" for n, v in (("x", x), ("y", y)) for i in range(v.shape[1])]
 
 
-def _refuse_values(path: Path, values: ndarray[Any, Any], names: list[str]) -> None:
+def _refuse_values(name: str, values: ndarray[Any, Any], names: list[str]) -> None:
     wrong = np.argwhere(~(np.abs(values) <= BOUND))
     if len(wrong):
         row, column = wrong[0]
         value = values[row, column]
         shown = f"{value:g}" if math.isfinite(value) else str(value)
-        raise BadInput(f"{path.name}, sample {row + 1}, column {names[column]}: {shown}",
+        raise BadInput(f"{name}, sample {row + 1}, column {names[column]}: {shown}",
                        f"allowed: finite, from {-BOUND:g} to {BOUND:g}")  # fmt: skip

@@ -92,7 +92,7 @@ def command_line(
         words += [f"--{flag.replace('_', '-')}", text(value)]
     for flag, values in sweep.items():
         words += ["--sweep", f"{flag}={text(tuple(values))}"]
-    words += ["--data", Path(data).name] if data is not None else []
+    words += ["--data", Path(data).resolve().name] if data is not None else []
     if until_decided:
         words += ["--until-decided", "--max-seeds", str(until_decided["max_seeds"])]
     if refine:

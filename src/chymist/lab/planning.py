@@ -14,7 +14,6 @@ import xarray as xr
 
 from chymist import catalogue, provenance
 from chymist.errors import (
-    BadInput,
     BadParameter,
     BadStudy,
     CannotResume,
@@ -199,19 +198,6 @@ def describe(
         "source": provenance.source(study.experiments[0].run),
         "chunks": [c.to_json() for c in chunks(study, experiments, base, cells, preset)],
     }
-
-
-def read_input(study: Study, data: str | Path | None) -> xr.Dataset | None:
-    """Return what the user's file holds; None without one.
-
-    Raises:
-        BadInput: the study takes no data file, or this one cannot be used.
-    """
-    if data is None:
-        return None
-    if study.input is None or not any(e.reads for e in study.experiments):
-        raise BadInput(f"{study.slug} takes no data file", "leave --data out")
-    return study.input.read(Path(data))
 
 
 def computed_with() -> dict[str, str]:

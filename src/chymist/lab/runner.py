@@ -26,6 +26,7 @@ from chymist.lab.chunk import FOLDER, Chunk, damage, read_seals
 from chymist.lab.cluster import chosen
 from chymist.lab.compute import pinned
 from chymist.lab.events import Observer, Onlooker, ignore
+from chymist.lab.given import read_given
 from chymist.lab.lab import Lab
 from chymist.lab.layout import INPUT, LOG, MANIFEST, MAPS, ROUNDS, command
 from chymist.lab.lock import holds, only_one
@@ -193,11 +194,9 @@ def _facts(
     """Return what a plan says, and what the user's file holds."""
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise BadParameter(f"device {device} is not available here", "use cpu")
-    given = planning.read_input(study, data)
+    given, told = read_given(study, data)
     facts = planning.describe(study, data=data, given=given, device=device, **asked)
-    if data is not None and study.input is not None:
-        told = {"name": Path(data).name, "sha256": sha256(Path(data)), "says": study.input.says}
-        facts["input"] = told
+    facts["input"] = told
     return facts, given
 
 
@@ -206,7 +205,9 @@ def _write(
 ) -> dict[str, Any]:
     """Write the input and the plan of a run whose lock the caller holds, and return the plan."""
     if given is not None:
-        facts["input"] = {**facts["input"], "kept": write_dataset(folder / INPUT, given)}
+        kept = write_dataset(folder / INPUT, given)
+        # What a function made has no file of its own.
+        facts["input"] = {"sha256": kept, **facts["input"], "kept": kept}
     facts["address"] = planning.address(study, name, folder)
     return write_plan(folder, facts)
 

@@ -95,6 +95,12 @@ def _bad_input(study: Study) -> Iterator[str]:
             noise.write_bytes(bytes(range(256)) * 8)
             for path in (absent, empty, noise):
                 yield from _refused(partial(read, path), BadInput, path.name)
+            if study.input.folder:
+                files = partial(study.input.folder.read, [empty, noise])
+                yield from _refused(files, BadInput, f"a folder of {suffix}")
+    if study.input.function:
+        for made in (None, "text", ()):
+            yield from _refused(partial(study.input.function.read, made), BadInput, repr(made))
 
 
 def _refused(action: Callable[[], object], kind: type[ChymistError], what: str) -> Iterator[str]:

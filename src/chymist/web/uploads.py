@@ -35,9 +35,10 @@ _STARTS = {
     ".webp": (b"RIFF",),
     ".wav": (b"RIFF",),
     ".npz": (b"PK\x03\x04",),
+    ".safetensors": (b"",),
 }
-_FORMS = {".webp": b"WEBP", ".wav": b"WAVE"}
-"""The kinds of RIFF, from the eighth byte on."""
+_FORMS = {".webp": b"WEBP", ".wav": b"WAVE", ".safetensors": b"{"}
+"""What stands from the eighth byte on: a kind of RIFF, or a header after its length."""
 
 
 def ending(name: str, content: bytes, accepted: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from chymist.atlas.approximation import random_neurons, trained_neurons
 from chymist.atlas.approximation.sampled_neurons import SAMPLED
 from chymist.claims import Claim, above, below, between
 from chymist.params import Axis, Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Input, Study
+from chymist.study import Control, Experiment, Figure, Input, Source, Study
 
 
 class BarronParams(Params):
@@ -175,5 +175,8 @@ worst case over Barron functions the best exponent is $-1 - 3/(d-1)$.
         "trained": (8, 16, 32, 64), "seeds": 20}},
     cost={"quick": 65, "paper": 7200},
     input=Input("samples of a function of two inputs or more: a table of at least 200 rows, the "
-                "last column or y its value", (".csv", ".npz"), data.sampled_function),
+                "last column or y its value", (".csv", ".npz"), data.sampled_function,
+                function=Source("returns (f, sample): f(x) has a value for each row of x, "
+                                "sample(rng, n) draws n rows; or two arrays (x, y)",
+                                data.made_function)),
 )  # fmt: skip

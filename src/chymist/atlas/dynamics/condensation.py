@@ -14,12 +14,13 @@ from chymist import data
 from chymist.atlas.dynamics import condensation_figures as draw
 from chymist.atlas.dynamics.dropout import DROPOUT
 from chymist.atlas.dynamics.orientation import initial_flow, initial_theory
+from chymist.atlas.dynamics.own_change import CHANGE
 from chymist.atlas.dynamics.own_weights import OWN
 from chymist.atlas.dynamics.staircase import SIZES, STAIRS
 from chymist.bibliography import references
 from chymist.claims import Claim, Published, above, between
 from chymist.params import Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Input, Study
+from chymist.study import Control, Experiment, Figure, Input, Source, Study
 
 Smooth = Literal["tanh", "xtanh", "x2tanh", "sin"]
 
@@ -102,7 +103,7 @@ FIVE = orientation(5, "five", Control(
 STUDY = Study(
     slug="condensation", family="dynamics", title="Neurons condense on a few directions",
     question="Into how many directions do the neurons of a network fall, and when?",
-    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES, DROPOUT, OWN),
+    params=CondensationParams, experiments=(ONE, FIVE, STAIRS, SIZES, DROPOUT, OWN, CHANGE),
     theory=r"""
 Let $f(x) = \sum_j a_j \sigma(w_j \cdot (x, 1))$ and $\sigma(z) = k z^p + \ldots$ While $f$ is small
 beside $y$, gradient flow on the squared error is $\dot a_j = k P(w_j)$,
@@ -129,6 +130,10 @@ $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
     answers=("features", "activation", "initialisation", "implicit-bias", "batch-size",
              "generalisation"),
     cover="features",
-    input=Input("weights of a network: an NPZ archive of arrays that are called as in PyTorch's "
-                "state_dict", (".npz",), data.network_weights),
+    input=Input("weights of a network, called as in PyTorch's state_dict: an NPZ archive or "
+                "safetensors", (".npz", ".safetensors"), data.network_weights,
+                folder=Source("two such files of one network, by their names before and after a "
+                              "training", data.network_pair),
+                function=Source("returns a module, its state_dict, or two of them: before and "
+                                "after", data.made_network)),
 )  # fmt: skip

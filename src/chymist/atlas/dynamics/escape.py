@@ -26,7 +26,7 @@ from chymist.atlas.dynamics.minima import (
 from chymist.atlas.dynamics.minima import margin as _margin
 from chymist.bench import Bench
 from chymist.claims import Claim, above, between
-from chymist.ensemble import every
+from chymist.ensemble import Ensemble, every
 from chymist.errors import BadInput
 from chymist.solvers import GradientDescent
 from chymist.study import Control, Experiment, Figure
@@ -59,26 +59,40 @@ def restart(p: Any, bench: Bench) -> xr.Dataset:
     note_what_is_left(bench, start, x, y)
     a, s, _ = curvature(start, x)
     x, y = orders(bench, x, y, 1 if p.full else p.orders)
+    escaped, time = leaving(bench, start, p.lr, p.batch, p.restart_steps, x, y, full=p.full)
+    made = xr.Dataset({
+        "escaped": escaped, "time": time, "sharpness": a, "nonuniformity": s,
+        **in_units(a, s, p.lr, p.batch, rows),
+    }).transpose("lr0", "lr", "batch", "seed", missing_dims="ignore")  # fmt: skip
+    named(made, escaped="share of batch orders that escape", time="median escape time")
+    made.time.attrs["units"] = "step"
+    return made
+
+
+def leaving(
+    bench: Bench, start: Ensemble, lr: Any, batches: xr.DataArray, steps: int,
+    x: xr.DataArray, y: xr.DataArray, *, full: bool = False,
+) -> tuple[xr.DataArray, xr.DataArray]:  # fmt: skip
+    """Go on with SGD in several orders of the data, `full` with all samples at every step.
+
+    Returns:
+        For each batch size, the share of orders in which the loss came above ten times its first
+        value, and the median step at which it did, infinite if it did not.
+    """
     seen = {instruments.loss: lambda n: {*range(min(n, 64) + 1), *range(64, n + 1, 8), n}}
     escaped: list[xr.DataArray] = []
     times: list[xr.DataArray] = []
-    for batch in p.batch.values.tolist():
-        if not (p.full and escaped):
+    for batch in batches.values.tolist():
+        if not (full and escaped):
             loss = bench.train(
-                start, GradientDescent(p.lr), x, y, steps=p.restart_steps, epochs=False,
-                batch=None if p.full else batch, record=seen, label=f"restarts, batch {batch}",
+                start, GradientDescent(lr), x, y, steps=steps, epochs=False,
+                batch=None if full else batch, record=seen, label=f"restarts, batch {batch}",
             ).data.loss  # fmt: skip
         # What is not a number has diverged.
         gone = ~(loss <= ESCAPED * loss.isel(step=0))
         escaped.append(gone.any("step").mean("order"))
         times.append(loss.step.where(gone, np.inf).min("step").median("order"))
-    made = xr.Dataset({
-        "escaped": xr.concat(escaped, p.batch), "time": xr.concat(times, p.batch),
-        "sharpness": a, "nonuniformity": s, **in_units(a, s, p.lr, p.batch, rows),
-    }).transpose("lr0", "lr", "batch", "seed", missing_dims="ignore")  # fmt: skip
-    named(made, escaped="share of batch orders that escape", time="median escape time")
-    made.time.attrs["units"] = "step"
-    return made
+    return xr.concat(escaped, batches), xr.concat(times, batches)
 
 
 def rectangle(p: Any, run: xr.Dataset) -> xr.Dataset:

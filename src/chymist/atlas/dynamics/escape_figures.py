@@ -118,8 +118,17 @@ def step_size(
 
 def restarts(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
     """Cells by their place in units of the bounds, the control beside."""
+    return _cells(run, control, "minibatches", "all samples (control)")
+
+
+def planned(run: xr.Dataset, control: xr.Dataset | None) -> alt.TopLevelMixin:
+    """Planned step sizes and batch sizes likewise, the control beside."""
+    return _cells(run, control, "as planned", "too large a step (control)")
+
+
+def _cells(run: xr.Dataset, control: xr.Dataset | None, *titles: str) -> alt.TopLevelMixin:
     charts = []
-    for part, title in zip((run, control), ("minibatches", "all samples (control)"), strict=True):
+    for part, title in zip((run, control), titles, strict=True):
         if part is None:
             continue
         across, up = part.in_sharpness, part.in_nonuniformity

@@ -29,19 +29,22 @@ def problem(p: Any, bench: Bench) -> tuple[xr.DataArray, xr.DataArray]:
     return samples(x), samples(y)
 
 
-def note_what_is_left(bench: Bench, minima: Ensemble, x: xr.DataArray, y: xr.DataArray) -> None:
+def note_what_is_left(
+    bench: Bench, minima: Ensemble, x: xr.DataArray, y: xr.DataArray,
+    which: str = "the minimum", remedy: str = "give more gd_steps or a wider network",
+) -> None:  # fmt: skip
     """Note where minima do not fit the samples: the linear theory speaks of those that do."""
     left = float(((minima.predict(x) - y) ** 2).mean() / (y**2).mean())
     if not left < FITTED:
-        bench.note(f"minima leave {left:.2g} of the targets' mean square: the theory asks for a "
-                   "fit; give more gd_steps or a wider network")  # fmt: skip
+        bench.note(f"{which} leaves {left:.2g} of the targets' mean square: the theory asks for a "
+                   f"fit; {remedy}")  # fmt: skip
 
 
 def network(p: Any, features: int) -> models.MLP:
     return models.MLP(features, p.width, p.width, 1, activation="tanh")
 
 
-def minima(p: Any, bench: Bench, lr0: xr.DataArray) -> Ensemble:
+def minima(p: Any, bench: Bench, lr0: Any) -> Ensemble:
     """Where gradient descent ends, its last steps half as large: what oscillates comes to rest."""
     x, y = problem(p, bench)
     networks = bench.networks(lambda: network(p, x.sizes["feature"]))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,9 +47,9 @@ def condensed_layers(p: Any, bench: Bench) -> xr.Dataset:
         for name in names:
             own = layers[name, seed]
             if p.own_random:
-                own = _drawn(bench, seed, f"itself, {name}", own.shape)
-            found = _grouped(own)
-            chance = _grouped(_drawn(bench, seed, f"chance, {name}", own.shape))
+                own = drawn(bench, seed, f"itself, {name}", own.shape)
+            found = grouped(own)
+            chance = grouped(drawn(bench, seed, f"chance, {name}", own.shape))
             counts.append([int(found[1].count), int(chance[1].count)])
             counting.append(int(found[1].counted.sum()))
             if seed == bench.seeds[0]:
@@ -78,8 +78,8 @@ def _given(
 ) -> tuple[list[str], dict[tuple[str, int], np.ndarray[Any, Any]]]:
     """Return the layers' names, and the weights of each for each seed."""
     if bench.input is None:
-        trained = _trained(bench)
-        return ["inner"], {("inner", s): trained[i] for i, s in enumerate(bench.seeds)}
+        _, rows = trained(bench)
+        return ["inner"], {("inner", s): rows[i] for i, s in enumerate(bench.seeds)}
     if bench.input.attrs.get("notes"):
         bench.note(f"{bench.input.attrs['name']}: {bench.input.attrs['notes']}")
     names = bench.input.layers.values.tolist()
@@ -87,27 +87,36 @@ def _given(
     return names, {(n, s): w for n, w in zip(names, weights, strict=True) for s in bench.seeds}
 
 
-def _trained(bench: Bench) -> np.ndarray[Any, Any]:
-    """Train a network of small weights on one tanh neuron; return its input weights, bias last."""
+def trained(bench: Bench) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Train networks of small weights, a seed each, on one tanh neuron.
+
+    Returns:
+        Their input weights (seed, neuron, input), the bias last, before and after.
+    """
     x = bench.draw("points", lambda key: samples(key.normal(size=(80, INPUTS))))
     taught: xr.DataArray = np.tanh(x.sum("feature"))  # type: ignore[assignment]
     y = taught.expand_dims("feature", -1)
     build = partial(models.TwoLayer, INPUTS, NEURONS, activation="tanh", alpha=1.0)
     start = partial(models.normal_start, std=STD)
-    end = bench.train(bench.networks(build, start), GradientDescent(LR), x, y, steps=STEPS,
-                      record={}, label="a network of small weights").end.parameters  # fmt: skip
-    both = [end["inner.weight"], end["inner.bias"][..., None]]
+    networks = bench.networks(build, start)
+    end = bench.train(networks, GradientDescent(LR), x, y, steps=STEPS, record={},
+                      label="a network of small weights").end  # fmt: skip
+    return _rows(networks.parameters), _rows(end.parameters)
+
+
+def _rows(parameters: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
+    both = [parameters["inner.weight"], parameters["inner.bias"][..., None]]
     rows: np.ndarray[Any, Any] = torch.cat(both, 2).double().numpy()
     return rows
 
 
-def _drawn(
-    bench: Bench, seed: int, purpose: str, shape: tuple[int, ...]
-) -> np.ndarray[Any, Any]:
+def drawn(bench: Bench, seed: int, purpose: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return a random layer: weights of N(0, 1)."""
     return bench.key(seed, purpose).numpy().normal(size=shape)
 
 
-def _grouped(rows: np.ndarray[Any, Any]) -> tuple[Neurons, instruments.Clusters]:
+def grouped(rows: np.ndarray[Any, Any]) -> tuple[Neurons, instruments.Clusters]:
+    """Return the neurons of a layer (neuron, input), and their groups of one direction."""
     size = np.linalg.norm(rows, axis=1)
     unit = rows / np.where(size == 0, 1, size)[:, None]
     found = Neurons(torch.as_tensor(unit), torch.as_tensor(size))

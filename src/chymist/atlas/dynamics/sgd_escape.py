@@ -12,10 +12,12 @@ from pydantic import model_validator
 from chymist import data
 from chymist.atlas.dynamics.escape import GROW, RESTART
 from chymist.atlas.dynamics.landing import DIAGRAM, SETTLE
+from chymist.atlas.dynamics.own_checkpoint import CHECKPOINT
 from chymist.atlas.dynamics.well import THRESHOLD, WELL
 from chymist.bibliography import references
+from chymist.models.activations import Activation
 from chymist.params import Field, Lane, Params
-from chymist.study import Input, Study
+from chymist.study import Input, Source, Study
 
 
 class EscapeParams(Params):
@@ -61,6 +63,11 @@ class EscapeParams(Params):
     diagram_lr: Lane[float] = Field((0.1, 0.2, 0.3), gt=0, description="step sizes of the diagram")
     diagram_batch: Lane[int] = Field((1, 8, 64), ge=1, description="its batch sizes")
     diagram_steps: int = Field(2000, ge=1, le=10**8, description="its updates")
+    planned_lr: Lane[float] = Field((0.05,), gt=0, description=(
+        "planned from a checkpoint, on half the mean square error"))
+    planned_batch: Lane[int] = Field((16,), ge=1, description="its batch sizes")
+    activation: Activation = Field("tanh", description="between the layers of your checkpoint")
+    beyond: bool = Field(False, description="take steps of 3/a from the checkpoint instead")
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
@@ -74,7 +81,7 @@ class EscapeParams(Params):
 STUDY = Study(
     slug="sgd-escape", family="dynamics", title="SGD leaves sharp minima within a few steps",
     question="Why does SGD leave a minimum where gradient descent stays, and so soon?",
-    params=EscapeParams, experiments=(WELL, THRESHOLD, RESTART, GROW, SETTLE, DIAGRAM),
+    params=EscapeParams, experiments=(WELL, THRESHOLD, RESTART, GROW, SETTLE, DIAGRAM, CHECKPOINT),
     theory=r"""
 At a minimum $w_*$ that fits all $n$ samples let $H_i$ be their Hessians, $H$ the mean, $a$ its
 largest eigenvalue and $s^2$ the largest of $\frac1n \sum_i H_i^2 - H^2$. SGD of step size $\eta$
@@ -97,6 +104,10 @@ more dimensions the second moment obeys a linear map, whose largest eigenvalue d
     cost={"quick": 25, "paper": 20_000},
     answers=("batch-size", "step-size", "implicit-bias", "stability"), cover="restarts",
     input=Input("a table of features and one target, to whose minima restarts are asked: CSV with "
-                "a header, or NPZ with arrays x and y; 4 to 256 rows", (".csv", ".npz"),
-                data.one_target),
+                "a header, or NPZ with arrays x and y; 4 to 512 rows. Or a checkpoint: such x and "
+                "y, and the weights of a dense network as in PyTorch's state_dict, in NPZ or "
+                "safetensors",
+                (".csv", ".npz", ".safetensors"), data.table_or_checkpoint,
+                function=Source("returns (network, (x, y)): a module of dense layers, or its "
+                                "state_dict", data.made_checkpoint)),
 )  # fmt: skip

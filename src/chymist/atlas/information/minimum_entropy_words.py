@@ -15,7 +15,7 @@ from chymist.atlas.information import word_figures as draw
 from chymist.atlas.information import words
 from chymist.claims import Claim, above, below
 from chymist.params import Field, Params
-from chymist.study import Control, Experiment, Figure, Input, Output, Study
+from chymist.study import Control, Experiment, Figure, Input, Output, Source, Study
 
 
 class WordsParams(Params):
@@ -202,5 +202,7 @@ least lies below the known words.
     cost={"quick": 35, "paper": 600},
     answers=("structure", "solvers"), cover="code-lengths",
     input=Input("a text in UTF-8, of any script, its spaces taken as known words; or word/TAG "
-                "pairs", (".txt", ".pos"), data.text),
+                "pairs", (".txt", ".pos"), data.text,
+                folder=Source("such files, all below it, read as one text in the order of their "
+                              "names", data.joined_texts)),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from chymist.atlas.overparameterisation import catapult, layers, laziness, width
 from chymist.atlas.overparameterisation import ntk_figures as draw
 from chymist.claims import Claim, above, below, between
 from chymist.params import Field, Lane, Params
-from chymist.study import Control, Experiment, Figure, Input, Study
+from chymist.study import Control, Experiment, Figure, Input, Source, Study
 
 
 class NtkParams(Params):
@@ -284,6 +284,8 @@ $\alpha = m^{-1/2}$.
     },
     cost={"quick": 30, "paper": 9_000},
     answers=("width", "features", "activation", "step-size"), cover="exponents",
-    input=Input("a table: columns of features, the last or y the target; 4 to 256 rows",
-                (".csv", ".npz"), data.one_target),
+    input=Input("a table: columns of features, the last or y the target; 4 to 512 rows",
+                (".csv", ".npz"), data.one_target,
+                function=Source("returns two arrays (x, y): samples first, one target",
+                                data.made_target)),
 )  # fmt: skip
