@@ -185,7 +185,7 @@ def _room(tape: Tape, i: int, rows: int) -> int:
         case "convolution":
             taken, pixels = patch(node), node.shape[3] * node.shape[4]
             made = node.cols // pixels
-            apart = taken * (pixels + made) + _with_margin(node)
+            apart = taken * (pixels + made) + 2 * _with_margin(node)
             return apart + _panels(taken, pixels, made)
         case "linear" | "matmul":
             return _panels(rows, node.cols, tape.nodes[node.uses[1]].size // node.cols)

@@ -126,6 +126,8 @@ static inline __attribute__((always_inline)) void panel(const int pair, int m, i
         tile(8, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
     for (; i + 4 <= m; i += 4)
         tile(4, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
+    for (; i + 2 <= m; i += 2)
+        tile(2, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
     for (; i < m; i++)
         tile(1, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
 }
