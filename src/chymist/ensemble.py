@@ -64,7 +64,7 @@ Onlooker = Callable[[Sequence[Instrument], Lanes, int], Look | None]
 
 
 _MEASURED = 256
-"""Samples from which the memory of a forward pass is extrapolated."""
+"""Samples at most from which the memory of a forward pass is extrapolated."""
 
 
 def every(n: int = 1) -> Schedule:
@@ -223,7 +223,7 @@ class Ensemble:
         path = choose(task, self.engine)
         # What has a tape does the same whatever its data.
         decides = path.tape is None and whole._decides_by_data(x)
-        saved = whole._saved_bytes(x)
+        saved = whole._saved_bytes(x, batch)
         weights = sum(p[:1].numel() * p.element_size() for p in whole.parameters.values())
         state = weights * (3 + solver.moments)
         activations = 2.0 * saved * (batch or samples) / samples
@@ -267,11 +267,14 @@ class Ensemble:
             x = torch.as_tensor(x.isel(dict.fromkeys(lane_dims(x), 0)).values)
         return (x[0] if x.ndim == 3 else x)[:count].to(self._like())
 
-    def _saved_bytes(self, x: Tensor | xr.DataArray) -> float:
-        """Return the bytes that one lane's forward pass on x keeps for the backward pass."""
+    def _saved_bytes(self, x: Tensor | xr.DataArray, batch: int | None = None) -> float:
+        """Return the bytes that one lane's forward pass on x keeps for the backward pass.
+
+        Tried on `batch` samples where a step takes so many.
+        """
         samples = x.shape[-2]
         # As much a sample, however many there are.
-        x = self._first_samples(x, _MEASURED)
+        x = self._first_samples(x, min(batch or _MEASURED, _MEASURED))
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}
         own = {p.untyped_storage().data_ptr() for p in first.values()}
         saved: dict[int, int] = {}

@@ -23,6 +23,44 @@
 #define GELU_A ((REAL)0.79788456080286535588)
 #define GELU_B ((REAL)0.044715)
 
+/* x times a share of it that grows from 0 to 1: what costs most of it and of its slope is the same,
+ * so the slope is found now and kept in scratch, which may lie where the input lies. */
+static void gated(const At *it) {
+    const ptrdiff_t size = it->size;
+    const REAL *a = it->in[0];
+    REAL *out = it->out, *slope = it->lane->workspace + it->n->scratch;
+    switch (it->n->op) {
+    case GELU:
+        ALONE for (ptrdiff_t i = 0; i < size; i++) {
+            const REAL x = a[i], share = (REAL)0.5 * (1 + F(erf)(x * ROOT_HALF));
+            out[i] = x * share;
+            slope[i] = share + x * NORMAL * F(exp)((REAL)-0.5 * x * x);
+        }
+        break;
+    case GELU_TANH:
+        ALONE for (ptrdiff_t i = 0; i < size; i++) {
+            const REAL x = a[i], t = F(tanh)(GELU_A * (x + GELU_B * x * x * x));
+            out[i] = (REAL)0.5 * x * (1 + t);
+            slope[i] = (REAL)0.5 * (1 + t + x * GELU_A * (1 + 3 * GELU_B * x * x) * (1 - t * t));
+        }
+        break;
+    case SILU:
+        ALONE for (ptrdiff_t i = 0; i < size; i++) {
+            const REAL x = a[i], share = 1 / (1 + F(exp)(-x));
+            out[i] = x * share;
+            slope[i] = share * (1 + x * (1 - share));
+        }
+        break;
+    }
+}
+
+static void gated_back(const At *it) {
+    const ptrdiff_t size = it->size;
+    const REAL *d = it->d, *slope = it->lane->workspace + it->n->scratch;
+    REAL *da = it->din[0];
+    BACK(d[i] * slope[i]);
+}
+
 static void unary(const At *it) {
     const ptrdiff_t size = it->size;
     const REAL *a = it->in[0], k = (REAL)it->n->k;
@@ -35,11 +73,6 @@ static void unary(const At *it) {
     case SIGMOID: EACH(1 / (1 + F(exp)(-a[i]))); break;
     case SIN: EACH(F(sin)(a[i])); break;
     case COS: EACH(F(cos)(a[i])); break;
-    case GELU: EACH(a[i] * (REAL)0.5 * (1 + F(erf)(a[i] * ROOT_HALF))); break;
-    case GELU_TANH:
-        EACH((REAL)0.5 * a[i] * (1 + F(tanh)(GELU_A * (a[i] + GELU_B * a[i] * a[i] * a[i]))));
-        break;
-    case SILU: EACH(a[i] / (1 + F(exp)(-a[i]))); break;
     case EXP: EACH(F(exp)(a[i])); break;
     case ERF: EACH(F(erf)(a[i])); break;
     case ABS: EACH(F(fabs)(a[i])); break;
@@ -64,23 +97,6 @@ static void unary_back(const At *it) {
     case SQRT: BACK(d[i] / (2 * out[i])); break;
     case SIN: BACK(d[i] * F(cos)(a[i])); break;
     case COS: BACK(-d[i] * F(sin)(a[i])); break;
-    case GELU:
-        BACK(d[i] * ((REAL)0.5 * (1 + F(erf)(a[i] * ROOT_HALF)) +
-                     a[i] * NORMAL * F(exp)((REAL)-0.5 * a[i] * a[i])));
-        break;
-    case GELU_TANH:
-        for (ptrdiff_t i = 0; i < size; i++) {
-            const REAL x = a[i], t = F(tanh)(GELU_A * (x + GELU_B * x * x * x));
-            const REAL slope = GELU_A * (1 + 3 * GELU_B * x * x) * (1 - t * t);
-            da[i] = (it->n->adds[0] ? da[i] : 0) + d[i] * (REAL)0.5 * (1 + t + x * slope);
-        }
-        break;
-    case SILU:
-        for (ptrdiff_t i = 0; i < size; i++) {
-            const REAL s = 1 / (1 + F(exp)(-a[i]));
-            da[i] = (it->n->adds[0] ? da[i] : 0) + d[i] * s * (1 + a[i] * (1 - s));
-        }
-        break;
     case EXP: BACK(d[i] * out[i]); break;
     case ERF: BACK(d[i] * TWO_BY_ROOT_PI * F(exp)(-a[i] * a[i])); break;
     case ABS: BACK(a[i] > 0 ? d[i] : a[i] < 0 ? -d[i] : (REAL)0); break;

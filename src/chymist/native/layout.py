@@ -42,6 +42,8 @@ _ELEMENTWISE = {
 """Their input's gradient may be written where their own is read."""
 _NORMS = {"layer_norm", "rms_norm"}
 """What they note of every row in the forward half they read in the backward half."""
+_GATED = {"gelu", "gelu_tanh", "silu"}
+"""They keep their slope, where their input lay if nothing else reads that."""
 _VECTOR = 16
 """Numbers in the kernel's widest vector."""
 
@@ -121,14 +123,20 @@ def _blocks(tape: Tape, table: np.ndarray, moved: bool) -> Iterator[tuple[Fields
         written = min(back(max(users[i], default=i)) for i in members)
         return Block(written, back(members[0]), sizes[members[0]])
 
+    over_input = {
+        i for i, n in enumerate(nodes) if n.op in _GATED and _may_overwrite(tape, users, i)
+    }
     for members in _shared(values, inside):
-        yield [("value", i) for i in members], value(members)
+        slopes = [("scratch", u) for i in members for u in users[i] if u in over_input]
+        yield [*(("value", i) for i in members), *slopes], value(members)
     for members in _shared(gradients, [a and b for a, b in zip(inside, needed, strict=True)]):
         yield [("grad", i) for i in members], gradient(members)
     for i, node in enumerate(nodes):
         if node.op in _NORMS:
             span = (0, 2 * count) if kept(i) else (i, back(i))
             yield [("scratch", i)], Block(*span, _aligned(2 * int(table[i]["rows"])))
+        if node.op in _GATED and i not in over_input:
+            yield [("scratch", i)], Block(i, back(i), sizes[i])
     rooms = {i: _room(tape, i, int(table[i]["rows"])) for i in range(count)}
     yield (
         [("scratch", i) for i, room in rooms.items() if room],
@@ -142,14 +150,25 @@ def _homes(tape: Tape, users: list[list[int]]) -> tuple[list[int], list[int]]:
     values, gradients = list(range(len(nodes))), list(range(len(nodes)))
     for i, node in enumerate(nodes):
         first = node.uses[0] if node.uses else 0
-        alone = needed[i] and users[first] == [i] and nodes[first].op not in HELD
-        if not alone or first == tape.prediction:
+        if not _alone(tape, users, i):
             continue
         if node.op in _ELEMENTWISE:
             gradients[i] = gradients[first]
         if node.op in _BY_OUTPUT and nodes[first].op in _KEEP_NOTHING:
             values[i], gradients[i] = values[first], gradients[first]
     return values, gradients
+
+
+def _alone(tape: Tape, users: list[list[int]], i: int) -> bool:
+    """Whether a node is all that reads the value it is of, in training."""
+    first = tape.nodes[i].uses[0] if tape.nodes[i].uses else 0
+    held = tape.nodes[first].op in HELD or first == tape.prediction
+    return tape.needed()[i] and users[first] == [i] and not held
+
+
+def _may_overwrite(tape: Tape, users: list[list[int]], i: int) -> bool:
+    """Whether nothing reads the value that a node is of after it, not even what made it."""
+    return _alone(tape, users, i) and tape.nodes[tape.nodes[i].uses[0]].op in _KEEP_NOTHING
 
 
 def _shared(homes: list[int], inside: list[bool]) -> Iterator[list[int]]:
@@ -166,7 +185,7 @@ def _room(tape: Tape, i: int, rows: int) -> int:
         case "convolution":
             taken, pixels = patch(node), node.shape[3] * node.shape[4]
             made = node.cols // pixels
-            apart = taken * (pixels + made) + _with_margin(node)
+            apart = taken * (pixels + made) + 2 * _with_margin(node)
             return apart + _panels(taken, pixels, made)
         case "linear" | "matmul":
             return _panels(rows, node.cols, tape.nodes[node.uses[1]].size // node.cols)

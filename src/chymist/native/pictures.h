@@ -39,13 +39,13 @@ static inline __attribute__((always_inline)) void shift_back(const Node *n, cons
             }
 }
 
-/* Patches of one picture as columns, (channel, dy, dx) x (y, x): convolution is then a product. */
+/* Patches of one picture as columns, (channel, dy, dx) x (y, x): convolution is then a product. The
+ * margin begins as zeros; only what it surrounds is ever written. */
 static void patches(const Node *n, const REAL *picture, REAL *margin, REAL *columns) {
     const int channels = n->shape[0], height = n->shape[1], width = n->shape[2];
     const int wide = n->shape[4], stride = n->shape[6], padding = n->shape[7];
     const ptrdiff_t across = broad(n), area = across * tall(n);
     if (padding) {
-        memset(margin, 0, sizeof(REAL) * channels * area);
         for (int c = 0; c < channels; c++)
             for (int y = 0; y < height; y++)
                 copy(margin + c * area + (y + padding) * across + padding,
@@ -93,6 +93,7 @@ static void convolution(const At *it) {
     REAL *columns = it->lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
     REAL *room = margin + with_margin(n);
     const Strides weight = {taken, 1}, flat = {pixels, 1};
+    memset(margin, 0, sizeof(REAL) * with_margin(n));
     for (ptrdiff_t r = 0; r < it->rows; r++) {
         REAL *o = it->out + r * it->cols;
         for (int c = 0; bias && c < made; c++)
@@ -110,10 +111,12 @@ static void convolution_back(const At *it) {
     const int taken = n->shape[0] * n->shape[5] * n->shape[5];
     const ptrdiff_t pictured = (ptrdiff_t)n->shape[0] * n->shape[1] * n->shape[2];
     REAL *columns = it->lane->workspace + n->scratch, *margin = columns + (ptrdiff_t)taken * pixels;
-    REAL *turned = margin + with_margin(n), *room = turned + (ptrdiff_t)made * taken;
+    REAL *back = margin + with_margin(n), *turned = back + with_margin(n);
+    REAL *room = turned + (ptrdiff_t)made * taken;
     const Strides flat = {pixels, 1}, upright = {1, pixels}, weight = {1, taken};
     if (dbias) clear(it, 2);
     if (da) clear(it, 0);
+    memset(margin, 0, sizeof(REAL) * with_margin(n));
     for (ptrdiff_t r = 0; r < it->rows; r++) {
         const REAL *dr = it->d + r * it->cols;
         for (int c = 0; dbias && c < made; c++) dbias[c] += (REAL)sum(dr + c * pixels, pixels);
@@ -126,7 +129,7 @@ static void convolution_back(const At *it) {
         if (da) {
             product(it->lane, taken, pixels, made, it->in[1], weight, dr, flat, (Plus){0}, columns,
                     flat, room);
-            unpatch(n, columns, margin, da + r * pictured);
+            unpatch(n, columns, back, da + r * pictured);
         }
     }
     if (!db) return;

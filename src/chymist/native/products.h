@@ -43,10 +43,33 @@ enum {
     NARROW = WIDE / 2, TINY = 1 << 14
 };
 
+#if defined(__AVX512F__) && !defined(DOUBLE)
+/* A square of 16 rows, `down` apart, as its columns, `full` apart: dealt out like cards four times. */
+static inline void turn_square(const REAL *from, ptrdiff_t down, REAL *to, ptrdiff_t full) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    __m512 rows[16], dealt[16];
+    for (int i = 0; i < 16; i++) rows[i] = _mm512_loadu_ps(from + i * down);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            dealt[2 * i] = _mm512_permutex2var_ps(rows[i], low, rows[i + 8]);
+            dealt[2 * i + 1] = _mm512_permutex2var_ps(rows[i], high, rows[i + 8]);
+        }
+        for (int i = 0; i < 16; i++) rows[i] = dealt[i];
+    }
+    for (int i = 0; i < 16; i++) _mm512_storeu_ps(to + i * full, rows[i]);
+}
+#endif
+
 /* k rows and `wide` columns of B as rows of `full`, zeros to the right. */
 static void gather_panel(int k, int wide, int full, const REAL *from, Strides by, REAL *room) {
     int i = 0;
     if (wide < full) memset(room, 0, sizeof(REAL) * k * full);
+#if defined(__AVX512F__) && !defined(DOUBLE)
+    for (; by.down == 1 && k % 16 == 0 && i + 16 <= wide; i += 16)
+        for (int p = 0; p < k; p += 16)
+            turn_square(from + i * by.across + p, by.across, room + p * full + i, full);
+#endif
 #if defined(__SSE2__) && !defined(DOUBLE)
     for (; by.down == 1 && i + 4 <= wide; i += 4) {
         const REAL *row = from + i * by.across;
@@ -103,6 +126,8 @@ static inline __attribute__((always_inline)) void panel(const int pair, int m, i
         tile(8, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
     for (; i + 4 <= m; i += 4)
         tile(4, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
+    for (; i + 2 <= m; i += 2)
+        tile(2, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
     for (; i < m; i++)
         tile(1, pair, k, a + i * sa.down, sa, b, down, from_row(plus, i, 0), c + i * row, row);
 }

@@ -1,21 +1,36 @@
 /* Functions of a row of numbers: softmax, norms, sums and losses. */
 
+enum { EXPONENTIALS = 4096 };
+
 /* With shape[0], row r of a square of so many rows sees its first r + 1 numbers only. */
+static inline ptrdiff_t seen_by(const At *it, ptrdiff_t r) {
+    const ptrdiff_t square = it->n->shape[0], ahead = square ? r % square + 1 : it->cols;
+    return ahead < it->cols ? ahead : it->cols;
+}
+
+/* Exponentials are taken of several rows at a time, since a row may be shorter than a vector. */
 static void softmax(const At *it) {
-    const ptrdiff_t square = it->n->shape[0];
-    for (ptrdiff_t r = 0; r < it->rows; r++) {
-        const ptrdiff_t ahead = square ? r % square + 1 : it->cols;
-        const ptrdiff_t seen = ahead < it->cols ? ahead : it->cols;
-        const REAL *a = it->in[0] + r * it->cols;
-        REAL *out = it->out + r * it->cols, top = a[0], total = 0;
-        for (ptrdiff_t c = 1; c < seen; c++) top = a[c] > top ? a[c] : top;
-        ALONE for (ptrdiff_t c = 0; c < seen; c++) {
-            out[c] = F(exp)(a[c] - top);
-            total += out[c];
+    const ptrdiff_t cols = it->cols, several = cols < EXPONENTIALS ? EXPONENTIALS / cols : 1;
+    for (ptrdiff_t first = 0; first < it->rows; first += several) {
+        const ptrdiff_t end = it->rows - first < several ? it->rows : first + several;
+        REAL *made = it->out + first * cols;
+        for (ptrdiff_t r = first; r < end; r++) {
+            const ptrdiff_t seen = seen_by(it, r);
+            const REAL *a = it->in[0] + r * cols;
+            REAL *out = it->out + r * cols, top = a[0];
+            for (ptrdiff_t c = 1; c < seen; c++) top = a[c] > top ? a[c] : top;
+            ALONE for (ptrdiff_t c = 0; c < seen; c++) out[c] = a[c] - top;
+            for (ptrdiff_t c = seen; c < cols; c++) out[c] = 0;
         }
-        const REAL share = 1 / total;
-        for (ptrdiff_t c = 0; c < seen; c++) out[c] *= share;
-        for (ptrdiff_t c = seen; c < it->cols; c++) out[c] = 0;
+        for (ptrdiff_t i = 0; i < (end - first) * cols; i++) made[i] = F(exp)(made[i]);
+        for (ptrdiff_t r = first; r < end; r++) {
+            const ptrdiff_t seen = seen_by(it, r);
+            REAL *out = it->out + r * cols, total = 0;
+            for (ptrdiff_t c = 0; c < seen; c++) total += out[c];
+            const REAL share = 1 / total;
+            for (ptrdiff_t c = 0; c < seen; c++) out[c] *= share;
+            for (ptrdiff_t c = seen; c < cols; c++) out[c] = 0;
+        }
     }
 }
 

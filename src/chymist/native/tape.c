@@ -77,6 +77,7 @@ static void evaluate(const Lane *lane, int index) {
     case CAT: cat(&it); break;
     case COPY: copy_view(&it); break;
     case ADD: case SUB: case MUL: case DIVIDE: case FILL: binary(&it); break;
+    case GELU: case GELU_TANH: case SILU: gated(&it); break;
     case SOFTMAX: softmax(&it); break;
     case LAYER_NORM: case RMS_NORM: norm(&it); break;
     case SUM_AXIS: sum_axis(&it); break;
@@ -98,6 +99,7 @@ static void propagate(const Lane *lane, int index) {
     case CAT: cat_back(&it); break;
     case COPY: copy_view_back(&it); break;
     case ADD: case SUB: case MUL: case DIVIDE: case FILL: binary_back(&it); break;
+    case GELU: case GELU_TANH: case SILU: gated_back(&it); break;
     case SOFTMAX: softmax_back(&it); break;
     case LAYER_NORM: case RMS_NORM: norm_back(&it); break;
     case SUM_AXIS: sum_axis_back(&it); break;
