@@ -128,3 +128,26 @@ def test_more_critical_directions_than_are_found_first_are_all_held():
     assert flow.sharpness[-1] == pytest.approx(2 / LR, rel=0.01)
     held = sum(2 * PULL * (e - 2 / LR) for e in ends)
     assert flow.variance[-1] == pytest.approx(held, rel=0.01)
+
+
+def test_of_many_parameters_the_largest_eigenvalues_are_searched_for():
+    k = 40
+    ends = np.r_[6.0 + 0.1 * np.arange(8), np.full(k - 8, 3.0)]
+    _, gradient, hessian = valley(k, ends)
+    start = np.r_[np.full(k, 0.01), np.full(8, 3.99), np.full(k - 8, 2.0)]
+    flow = central_flow(gradient, hessian, start, LR, 60, substeps=1)
+    largest = [np.linalg.eigvalsh(hessian(w))[-1] for w in flow.w]
+    np.testing.assert_allclose(flow.sharpness, largest, rtol=1e-12)
+    # Not held, the steepest would end 8 % above the threshold.
+    assert 0.99 * 2 / LR < max(largest) < 1.01 * 2 / LR
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_nothing_is_left_the_equation_is_solved_at_once(seed):
+    generator = np.random.default_rng(seed)
+    root = generator.normal(size=(2, 2, 20))
+    root = root + root.swapaxes(0, 1)
+    b = np.einsum("ijp,klp->ijkl", root, root)
+    wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
+    a = -np.einsum("ijkl,kl->ij", b, wanted)
+    np.testing.assert_allclose(complementarity(a, b), wanted, atol=1e-12)

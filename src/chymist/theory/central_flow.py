@@ -21,6 +21,8 @@ from chymist.theory import domain
 Vector = ndarray[Any, Any]
 TOP = 6
 """Eigenvalues that are found first; more where all of these are critical."""
+SMALL = 64
+"""Parameters up to which all of a Hessian is diagonalised: a search would cost no less."""
 
 
 class CentralPath(NamedTuple):
@@ -65,7 +67,7 @@ def central_flow(
     domain.whole(1, substeps=substeps)
     w = np.asarray(start, dtype=float)
     dt = 1 / substeps
-    values, vectors = _top(hessian(w), near * 2 / lr)
+    values, vectors = _top(hessian(w), near * 2 / lr, np.ones(len(w)))
     path, variances, sharpnesses = [w], [0.0], [float(values[-1])]
     for _ in range(steps):
         spread = 0.0
@@ -82,7 +84,7 @@ def central_flow(
                 push = np.einsum("ij,ijp->p", covariance, turns) / 2
                 spread += float(np.trace(covariance)) * dt
             w = w - lr * dt * (slope + push)
-            values, vectors = _top(hessian(w), near * 2 / lr)
+            values, vectors = _top(hessian(w), near * 2 / lr, vectors.sum(1))
         path.append(w)
         variances.append(spread)
         sharpnesses.append(float(values[-1]))
@@ -94,8 +96,9 @@ def complementarity(
 ) -> Float[ndarray, "k k"]:
     """X with X >= 0, A + B[X] >= 0 and <X, A + B[X]> = 0, as matrices; A `room`, B `effect`.
 
-    The least point of <X, B[X]>/2 + <A, X> over positive semidefinite X, by accelerated projected
-    gradient; for one eigenvalue max(0, -A/B). Where B is singular and A negative along its kernel
+    The least point of <X, B[X]>/2 + <A, X> over positive semidefinite X. Where A + B[X] = 0 has a
+    solution among these that is it; else by accelerated projected gradient; for one eigenvalue
+    max(0, -A/B). Where B is singular and A negative along its kernel
     there is none: the result then stops at 20 000 iterations.
 
     Raises:
@@ -112,11 +115,17 @@ def complementarity(
     if k == 1:
         sole = a.item() / b.item() if b.item() else 0.0
         return np.array([[max(0.0, -sole)]])
-    largest = float(np.linalg.eigvalsh(b.reshape(k * k, k * k))[-1])
+    flat, scale = b.reshape(k * k, k * k), max(abs(a).max(), 1e-300)
+    free = -np.linalg.lstsq(flat, a.ravel())[0].reshape(k, k)
+    free = (free + free.T) / 2
+    left = abs(a.ravel() + flat @ free.ravel()).max()
+    if left <= accuracy * scale and np.linalg.eigvalsh(free)[0] >= 0:
+        return free
+    largest = float(np.linalg.eigvalsh(flat)[-1])
     x = moved = np.zeros((k, k))
-    inertia, scale = 1.0, max(abs(a).max(), 1e-300)
+    inertia = 1.0
     for _ in range(20_000 if largest > 0 else 0):
-        down = a + np.einsum("ijkl,kl->ij", b, moved)
+        down = a + (flat @ moved.ravel()).reshape(k, k)
         after = _positive_part(moved - down / largest)
         following = (1 + np.sqrt(1 + 4 * inertia**2)) / 2
         # Momentum that points uphill is dropped, which makes the end approach exponential.
@@ -136,21 +145,23 @@ def _positive_part(matrix: Vector) -> Vector:
     return found
 
 
-def _top(matrix: Vector, above: float) -> tuple[Vector, Vector]:
-    """Eigenvalues, increasing, and eigenvectors: all those above a bound, and the largest."""
-    from scipy.linalg import eigh
+def _top(matrix: Vector, above: float, near: Vector) -> tuple[Vector, Vector]:
+    """Eigenvalues, increasing, and eigenvectors: all those above a bound, and the largest.
 
-    count = min(TOP, len(matrix))
-    while True:
-        wanted = [len(matrix) - count, len(matrix) - 1]
+    Lanczos' method starts from `near`, best a sum of the eigenvectors of a matrix close by.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+    count = TOP
+    while count < len(matrix) / 2 and len(matrix) > SMALL:
         try:
-            values, vectors = eigh(matrix, subset_by_index=wanted, check_finite=False)
-        except np.linalg.LinAlgError:
-            # LAPACK's search for some gives up on some matrices with many equal eigenvalues.
-            return np.linalg.eigh(matrix)
-        if values[0] <= above or count == len(matrix):
+            values, vectors = eigsh(matrix, count, which="LA", v0=near, tol=1e-12)
+        except ArpackNoConvergence:
+            break
+        if values[0] <= above:
             return values, vectors
-        count = min(2 * count, len(matrix))
+        count *= 2
+    return np.linalg.eigh(matrix)
 
 
 def _third(

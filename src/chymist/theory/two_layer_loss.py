@@ -80,9 +80,8 @@ class TwoLayerLoss:
         # tanh'' = -2 tanh tanh'.
         bend = residual[:, None] * -2 * hidden * inner
         turn = residual[:, None] * slope
-        found[weights[:, :, None], weights[:, None]] += np.einsum(
-            "nj,np,nq->jpq", bend, self.x, self.x, optimize=True
-        )
+        # A product of matrices for each neuron, sum_n bend_nj x_np x_nq.
+        found[weights[:, :, None], weights[:, None]] += (bend.T[:, None] * self.x.T) @ self.x
         for rows, columns, values in (
             (weights, biases[:, None], bend.T @ self.x),
             (weights, outer + np.arange(m)[:, None], turn.T @ self.x),
