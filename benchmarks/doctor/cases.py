@@ -9,6 +9,7 @@ import strangers_first
 import tables
 from case import Case
 from strangers_second import CASES as SECOND
+from strangers_third import CASES as THIRD
 
 CASES: tuple[Case, ...] = (
     *pictures.CASES, *language.CASES, *tables.CASES, *physics.CASES, *strangers_first.CASES,
@@ -20,4 +21,4 @@ for _case in CASES:
         raise ValueError(f"{_case.name} and its twin {_case.twin} take different numbers of steps")
 if len(BY_NAME) != len(CASES):
     raise ValueError("two cases have one name")
-BY_NAME |= {case.name: case for case in SECOND}
+BY_NAME |= {case.name: case for case in (*SECOND, *THIRD)}
