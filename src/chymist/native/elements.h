@@ -169,7 +169,11 @@ static void binary_back(const At *it) {
     REAL *da = it->din[0], *db = it->din[1];
     (void)a;
     switch (it->n->op) {
-    case ADD: FIRST_BACK(d[i]); SECOND_BACK(d[i]); break;
+    case ADD:
+        /* One of the two gradients may lie where d lies. */
+        if (da != d) FIRST_BACK(d[i]);
+        if (db != d) SECOND_BACK(d[i]);
+        break;
     case SUB: FIRST_BACK(d[i]); SECOND_BACK(-d[i]); break;
     case MUL: FIRST_BACK(d[i] * b[j]); SECOND_BACK(d[i] * a[i]); break;
     case DIVIDE: FIRST_BACK(d[i] / b[j]); SECOND_BACK(-d[i] * out[i] / b[j]); break;

@@ -84,7 +84,30 @@ def _table(tape: Tape, samples: int) -> np.ndarray:
             table[i]["adds"][j] = use in written
             if needed[use]:
                 written.add(use)
+    for i in range(len(tape.nodes)):
+        for j, which in _dealt_out(tape, i):
+            table[j]["adds"][which], table[j]["shape"][14 + which] = False, True
     return table
+
+
+def _dealt_out(tape: Tape, i: int) -> list[tuple[int, int]]:
+    """Return the sides of products that take all numbers of a node once, between them."""
+    node = tape.nodes[i]
+    uses = [(j, w) for j, n in enumerate(tape.nodes) for w, use in enumerate(n.uses) if use == i]
+    if not node.each or any(tape.nodes[j].op != "each_product" for j, _ in uses):
+        return []
+    taken = [_taken(tape.nodes[j], which).reshape(-1) for j, which in uses]
+    once = taken and np.array_equal(np.sort(np.concatenate(taken)), np.arange(node.size))
+    return uses if once else []
+
+
+def _taken(node: Node, which: int) -> np.ndarray:
+    """Return which numbers of a sample are a side of its products, [head][row][column]."""
+    heads, rows, cols, inner = node.shape[:4]
+    offset, _, head, down, across = node.shape[4 + 5 * which : 9 + 5 * which]
+    high, wide = (inner, cols) if which else (rows, inner)
+    heads_at, rows_at = np.arange(heads) * head, np.arange(high) * down
+    return offset + heads_at[:, None, None] + rows_at[:, None] + np.arange(wide) * across
 
 
 Fields = list[tuple[str, int]]
@@ -146,11 +169,16 @@ def _blocks(tape: Tape, table: np.ndarray, moved: bool) -> Iterator[tuple[Fields
 
 def _homes(tape: Tape, users: list[list[int]]) -> tuple[list[int], list[int]]:
     """Return for every node at which node's place its value lies, and its gradient."""
-    nodes, needed = tape.nodes, tape.needed()
+    nodes = tape.nodes
     values, gradients = list(range(len(nodes))), list(range(len(nodes)))
     for i, node in enumerate(nodes):
         first = node.uses[0] if node.uses else 0
-        if not _alone(tape, users, i):
+        passed = _passed_on(tape, users, i)
+        if passed is not None:
+            gradients[i] = gradients[passed]
+            if nodes[passed].op in _KEEP_NOTHING:
+                values[i] = values[passed]
+        if not _alone(tape, users, i, first):
             continue
         if node.op in _ELEMENTWISE:
             gradients[i] = gradients[first]
@@ -159,16 +187,28 @@ def _homes(tape: Tape, users: list[list[int]]) -> tuple[list[int], list[int]]:
     return values, gradients
 
 
-def _alone(tape: Tape, users: list[list[int]], i: int) -> bool:
-    """Whether a node is all that reads the value it is of, in training."""
-    first = tape.nodes[i].uses[0] if tape.nodes[i].uses else 0
-    held = tape.nodes[first].op in HELD or first == tape.prediction
-    return tape.needed()[i] and users[first] == [i] and not held
+def _passed_on(tape: Tape, users: list[list[int]], i: int) -> int | None:
+    """Return a node of which a sum is, and nothing else, whose gradient is the sum's own."""
+    node = tape.nodes[i]
+    if node.op != "add" or node.uses[0] == node.uses[1]:
+        return None
+    first, second = node.uses
+    other = tape.nodes[second]
+    if (other.each, other.size) == (node.each, node.size) and _alone(tape, users, i, second):
+        return second
+    return first if _alone(tape, users, i, first) else None
+
+
+def _alone(tape: Tape, users: list[list[int]], i: int, of: int) -> bool:
+    """Whether a node is all that reads one of the values that it is of, in training."""
+    held = tape.nodes[of].op in HELD or of == tape.prediction
+    return tape.needed()[of] and users[of] == [i] and not held
 
 
 def _may_overwrite(tape: Tape, users: list[list[int]], i: int) -> bool:
     """Whether nothing reads the value that a node is of after it, not even what made it."""
-    return _alone(tape, users, i) and tape.nodes[tape.nodes[i].uses[0]].op in _KEEP_NOTHING
+    (of,) = tape.nodes[i].uses
+    return _alone(tape, users, i, of) and tape.nodes[of].op in _KEEP_NOTHING
 
 
 def _shared(homes: list[int], inside: list[bool]) -> Iterator[list[int]]:

@@ -233,11 +233,16 @@ static void product(const Lane *lane, int m, int n, int k, const REAL *a, Stride
                     plus.from != NULL, c, (int)sc.down);
 }
 
-/* Rows of d summed. */
-static void columns(const REAL *d, ptrdiff_t rows, ptrdiff_t cols, int adds, REAL *out) {
+/* Rows of d summed, four at a time. */
+static void columns(const REAL *restrict d, ptrdiff_t rows, ptrdiff_t cols, int adds,
+                    REAL *restrict out) {
     if (!adds) memset(out, 0, sizeof(REAL) * cols);
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t c = 0; c < cols; c++) out[c] += d[r * cols + c];
+    ptrdiff_t r = 0;
+    for (; r + 4 <= rows; r += 4, d += 4 * cols)
+        for (ptrdiff_t c = 0; c < cols; c++)
+            out[c] += (d[c] + d[c + cols]) + (d[c + 2 * cols] + d[c + 3 * cols]);
+    for (; r < rows; r++, d += cols)
+        for (ptrdiff_t c = 0; c < cols; c++) out[c] += d[c];
 }
 
 /* x times a matrix that all samples share, (cols, inner) transposed or (inner, cols). */
