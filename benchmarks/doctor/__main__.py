@@ -2,7 +2,7 @@
 
 Run: .venv/bin/python benchmarks/doctor [--seeds 3] [--only mlp,gpt] [--jobs 2] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --alone --times 10 --budget 0.05 --only mlp-sgd,gpt
-     .venv/bin/python benchmarks/doctor --second [--seeds 3] [--keep FOLDER]
+     .venv/bin/python benchmarks/doctor --blind third [--seeds 3] [--keep FOLDER]
      .venv/bin/python benchmarks/doctor --rejudge FOLDER [--write docs/doctor-calibration.md]
      .venv/bin/python benchmarks/doctor --check --only s1- --seeds 2
 
@@ -32,6 +32,7 @@ from cases import BY_NAME, CASES
 from check import bare, row
 from score import Opinion, markdown, opinion
 from strangers_second import CASES as SECOND
+from strangers_third import CASES as THIRD
 from trial import BUDGET, by_name
 
 HEAD = """# How often the doctor is right
@@ -51,6 +52,8 @@ that, so that those cases are no longer strictly held out: outputs of a layer th
 are no equal neurons, and noise near a loss of zero is no instability.
 """
 
+BLIND = {"second": SECOND, "third": THIRD}
+"""Strangers' cases that were settled before the doctor saw any of them, and are trained alone."""
 READINGS = ("first_reading.md", "second_reading.md")
 """What was read of the strangers' cases before any rule was changed after them: never rewritten."""
 
@@ -95,7 +98,7 @@ def check(cases: Sequence[Case], seeds: int, jobs: int) -> int:
 def records(folder: Path, only: Sequence[str]) -> list[dict[str, Any]]:
     """Read the records of known cases, in the order of the cases."""
     found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    place = {case.name: number for number, case in enumerate((*CASES, *SECOND))}
+    place = {case.name: number for number, case in enumerate((*CASES, *SECOND, *THIRD))}
     kept = [r for r in found if r["case"] in place and chosen(r["case"], only)]
     return sorted(kept, key=lambda r: (place[r["case"]], r["seed"]))
 
@@ -130,13 +133,14 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
         )
     ]  # fmt: skip
     strange = [o for o in opinions if o.case in strangers_first.CASES]
-    other = [o for o in opinions if o.case in SECOND]
-    ours = [o for o in opinions if o.case not in (*strangers_first.CASES, *SECOND)]
+    strangers = (*strangers_first.CASES, *SECOND, *THIRD)
+    ours = [o for o in opinions if o.case not in strangers]
     for title, part in (
         ("Calibration", [o for o in ours if not o.case.held_out]),
         ("Held out", [o for o in ours if o.case.held_out]),
         ("A stranger's cases", strange),
-        ("A second stranger's cases", other),
+        ("A second stranger's cases", [o for o in opinions if o.case in SECOND]),
+        ("A third stranger's cases", [o for o in opinions if o.case in THIRD]),
     ):
         if part:
             parts.append(f"## {title}\n\n{markdown(part)}\n")
@@ -155,12 +159,12 @@ def main() -> int:
     parser.add_argument("--rejudge", type=Path, help="judge the charts of a folder, train nothing")
     parser.add_argument("--check", action="store_true", help="train without the doctor, judge none")
     parser.add_argument("--write", type=Path, help="file for the table")
-    parser.add_argument("--second", action="store_true", help="the second strangers alone")
+    parser.add_argument("--blind", choices=BLIND, help="a later stranger's cases alone")
     given = parser.parse_args()
     only = [part for part in given.only.split(",") if part]
     folder = given.rejudge or given.keep or Path(tempfile.mkdtemp(prefix="doctor-"))
     begun = time.perf_counter()
-    asked = SECOND if given.second else CASES
+    asked = BLIND.get(given.blind, CASES)
     cases = [c for c in asked if chosen(c.name, only)]
     if given.check:
         return check(cases, given.seeds, given.jobs)
