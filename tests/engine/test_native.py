@@ -80,7 +80,7 @@ class Reread(nn.Module):
         gated = functional.gelu(read) + functional.silu(alone) + read
         doubled = gated + gated
         ahead = functional.gelu(doubled, approximate="tanh") + doubled * 0.5
-        made = functional.gelu(self.c(ahead))
+        made = functional.gelu(torch.tanh(self.c(ahead)))
         return made + torch.tanh(made)
 
 
