@@ -35,6 +35,20 @@ class Chunked(nn.Module):
         return self.last(h.mean(1))
 
 
+class Overlapping(nn.Module):
+    """Queries that are the keys as well, in a layer's output of which a third is not used."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(PIXELS, 3 * WIDTH)
+        self.last = nn.Linear(WIDTH, 2)
+
+    def forward(self, x):
+        key, value, _ = self.qkv(x.reshape(-1, TOKENS, PIXELS)).chunk(3, dim=-1)
+        weight = torch.softmax(key @ key.transpose(-1, -2) / math.sqrt(WIDTH), dim=-1)
+        return self.last((weight @ value).mean(1))
+
+
 class Causal(nn.Module):
     """Sizes from the shape, a triangle as a buffer, the last token; gelu by tanh."""
 
@@ -209,5 +223,5 @@ class Positions(nn.Module):
 SPELLINGS = [
     Chunked, Causal, Scaled, lambda: Scaled(causal=False, scale=0.3), ClassToken,
     lambda: ClassToken("added"), lambda: ClassToken("not itself"), Merged, Mixing, ResidualMLP,
-    Positions,
+    Positions, Overlapping,
 ]  # fmt: skip

@@ -68,6 +68,22 @@ class Inner(nn.Module):
         return inner + torch.relu(inner) * torch.tanh(inner)
 
 
+class Reread(nn.Module):
+    """Reads elsewhere what a gated activation or a sum could overwrite; adds a value to itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(2, 4), nn.Linear(2, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        read, alone = self.a(x), self.b(x)
+        gated = functional.gelu(read) + functional.silu(alone) + read
+        doubled = gated + gated
+        ahead = functional.gelu(doubled, approximate="tanh") + doubled * 0.5
+        made = functional.gelu(torch.tanh(self.c(ahead)))
+        return made + torch.tanh(made)
+
+
 class Attending(nn.Module):
     def __init__(self):
         super().__init__()
@@ -116,7 +132,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize(
-    "module", [*REWRITTEN, Gated, Inner, Convolutional, Skipping, Normalised, ByShape]
+    "module", [*REWRITTEN, Gated, Inner, Reread, Convolutional, Skipping, Normalised, ByShape]
 )
 def test_modules_train_as_by_autograd(module):
     # Its own start keeps a network of steep sines from turning rounding into another path.
