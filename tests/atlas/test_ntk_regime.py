@@ -137,7 +137,7 @@ def test_a_table_is_brought_to_unit_mean_square(tmp_path):
 
 
 @pytest.mark.parametrize(("rows", "header", "says"), [
-    ([f"{i},{i},{i}" for i in range(300)], "a,b,y", "300 rows"),
+    ([f"{i},{i},{i}" for i in range(600)], "a,b,y", "600 rows"),
     ([f"{i},{i},{2 * i}" for i in range(9)], "a,y1,y2", "2 targets"),
     ([f"3,4,{i}" for i in range(9)], "a,b,y", "all features are constant"),
     ([f"{i % 8},1,{i}" for i in range(9)], "a,b,y", "two rows with the same features"),

@@ -5,6 +5,7 @@ NPZ archives and safetensors: both hold numbers, and to read them runs nothing.
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -23,8 +24,9 @@ def given_arrays(
 ) -> dict[str, ndarray[Any, Any]]:
     """Return the arrays of a file by name, or those of some `names` that it has.
 
-    `save` says how to write such a file. An array of objects is refused: reading one runs code. Of
-    safetensors floating numbers are returned in float32 at least.
+    `save` says how to write such a file. An array of objects is refused: reading one runs code.
+    Safetensors keep no order: that of the names is taken, numbers by value; their floating numbers
+    are returned in float32 at least.
 
     Raises:
         BadInput: there is no such file, it has or unpacks to more than `largest` bytes, or it is
@@ -54,7 +56,7 @@ def _tensors(
     with readable(path, largest):
         try:
             with safe_open(path, "pt") as kept:
-                held = kept.keys()
+                held = sorted(kept.keys(), key=_by_number)
                 found = {n: kept.get_tensor(n) for n in held if n in names or not names}
         except SafetensorError:
             raise BadInput(f"{path.name} is no .safetensors file", save) from None
@@ -70,3 +72,8 @@ def array_names(path: Path) -> list[str]:
             return [name.removesuffix(".npy") for name in packed.namelist()]
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return []
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sort key in which layer 10 comes after layer 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

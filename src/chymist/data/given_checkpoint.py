@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,6 @@ def checkpoint(path: Path | str) -> xr.Dataset:
     """
     path = Path(path)
     arrays = given_arrays(path, LARGEST, SAVE)
-    if path.suffix.lower() == ".safetensors":
-        arrays = {name: arrays[name] for name in sorted(arrays, key=_by_number)}
     for name in ("x", "y"):
         if name not in arrays:
             raise BadInput(f"{path.name} has no array {name}", SAVE)
@@ -121,8 +118,3 @@ def _layers(
         raise BadInput(f"{name}: some layers have a bias and some have none",
                        "give all, zeros where there are none")  # fmt: skip
     return layers
-
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sort key in which layer 10 comes after layer 9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

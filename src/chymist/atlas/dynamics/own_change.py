@@ -32,13 +32,13 @@ def changed_layers(p: Any, bench: Bench) -> xr.Dataset:
     counts, moved = [], []
     for seed in bench.seeds:
         for name in names:
-            pair = pairs[name, seed]
+            before, after = pairs[name, seed]
             if p.own_random:
-                shape = pair[0].shape
-                pair = tuple(drawn(bench, seed, f"{when}, {name}", shape) for when in WHEN)
-            before, after = pair
-            counts.append([int(grouped(rows)[1].count) for rows in pair])
-            moved.append(np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-300))
+                before, after = (drawn(bench, seed, f"{when}, {name}", before.shape)
+                                 for when in WHEN)  # fmt: skip
+            counts.append([int(grouped(rows)[1].count) for rows in (before, after)])
+            size = float(np.linalg.norm(before))
+            moved.append(float(np.linalg.norm(after - before)) / max(size, 1e-300))
         bench.progress("layers before and after", len(counts) // len(names), len(bench.seeds))
     shape = (len(bench.seeds), len(names))
     one = {"units": "1"}
