@@ -19,6 +19,7 @@ from chymist.errors import BadParameter, CannotMeasure
 from chymist.instruments import checks
 from chymist.instruments.calling import called
 from chymist.instruments.objective import Data, Loss, Objective, Piece, together
+from chymist.instruments.second_derivatives import FasterSecondDerivatives
 
 
 def objective(
@@ -70,7 +71,8 @@ def objective(
             own = {n: p[0] for n, p in parameters.items()}
             # Buffers are copied, so that a model that keeps a state cannot change its own.
             rest = {n: t.clone() for n, t in state.items()}
-            return called(model, {**own, **rest}, part)
+            with FasterSecondDerivatives():
+                return called(model, {**own, **rest}, part)
 
         def losses(out: Any) -> Tensor:
             return checks.one_number(loss(out, goal)).reshape(1)

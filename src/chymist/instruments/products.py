@@ -20,6 +20,7 @@ from torch import Tensor
 from chymist.errors import CannotMeasure
 from chymist.instruments.objective import Gradient, Objective, Piece
 from chymist.instruments.operators import Block, Operator
+from chymist.instruments.second_derivatives import OWN
 
 Product = Callable[[Tensor, bool], tuple[Tensor, ...]]
 """(a row (lane, parameter), whether several are stacked before it) -> its product's parts."""
@@ -122,7 +123,7 @@ def backward(
 
 
 def own_functions(graph: Gradient) -> set[str]:
-    """Names of the custom autograd functions that a loss is made of."""
+    """Names of the custom autograd functions that a loss is made of, other than chymist's."""
     seen: set[Any] = set()
     names: set[str] = set()
     waiting = [graph.losses.grad_fn]
@@ -131,7 +132,8 @@ def own_functions(graph: Gradient) -> set[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
+        custom = isinstance(node, torch.autograd.function.BackwardCFunction)
+        if custom and getattr(node, "_forward_cls", None) not in OWN:
             names.add(type(node).__name__.removesuffix("Backward"))
         waiting.extend(following for following, _ in node.next_functions)
     return names
