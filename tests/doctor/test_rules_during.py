@@ -72,7 +72,8 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("unmoved", "critical", chart({"update_ratio": [{"a": 0.0, "": 0.0}] * 4})),
     ("unmoved", "warning", chart({"update_ratio": [{"a": 0.0, "b": 0.1}] * 4})),
     ("unmoved", None, chart({"update_ratio": [{"a": 0.0}, *[{"a": 1e-9}] * 3]})),
-    ("unmoved", None, chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 4})),
+    ("unmoved", None, chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 3 + [1e-3]})),
+    ("unmoved", "critical", chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 4})),
     ("unmoved", None, chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.1}] * 4})),
     ("unmoved", "warning", chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.0, "b": 1.0}]
                                  * 4})),

@@ -79,3 +79,17 @@ def adaptive(chart: Chart) -> bool:
 def step_size(chart: Chart) -> float:
     """Return the optimizer's step size; NaN without one."""
     return float(chart.facts.get("optimizer", {}).get("lr", math.nan))
+
+
+def step_sizes(chart: Chart) -> list[float]:
+    """Return the step sizes that a watched training was seen to take, or the optimizer's alone."""
+    return [v for _, v in chart.series("lr") if v >= 0] or [step_size(chart)]
+
+
+def calls(name: str) -> str:
+    """Return the layer that was called: one that is called again has `#2` after its name.
+
+    >>> calls("rnn.inner#12")
+    'rnn.inner'
+    """
+    return name.partition("#")[0]

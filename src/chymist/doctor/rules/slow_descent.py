@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from statistics import median
 
@@ -14,7 +15,9 @@ from chymist.doctor.rule import Rule
 FAR = 0.02
 """Sharpness over the threshold below which steps could be tens of times larger."""
 PATH = 0.02
-"""Share of the weights' size that all steps together could have moved them by."""
+"""Share of the weights' size that all steps together could have moved them by, where they end."""
+WIDE = 64
+"""Inputs of a layer where the layers' shapes are not known."""
 FALLEN = 0.2
 """Share of the loss that is gone from which on a training is not called too slow."""
 STEPS = 50
@@ -43,7 +46,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
     if course.fallen > FALLEN or ratio > FAR or lr <= 0:
         return
     path = median(moves) * taken
-    if path > PATH:
+    limit = _path(chart)
+    if path > limit:
         return
     times = min(0.1 / max(ratio, 1e-3), 100.0) if ratios else 10.0
     yield Finding(
@@ -51,15 +55,23 @@ def judge(chart: Chart) -> Iterator[Finding]:
         says=f"the step size {lr:.3g} is too small: {taken} steps have moved the weights by at "
              f"most {path:.2g} of their size"
              + (f", at {ratio:.2g} of the largest stable step" if ratios else ""),
-        value=ratio if ratios else path, threshold=FAR if ratios else PATH,
-        formula="sharpness / threshold of stability, while steps * update ratio < 0.02"
-                if ratios else "steps * update ratio",
+        value=ratio if ratios else path, threshold=FAR if ratios else limit,
+        formula=("sharpness / threshold of stability, while " if ratios else "")
+                + f"steps * update ratio < 1/sqrt(n) = {limit:.2g}, n inputs of the median layer",
         why="The time that descent takes goes as 1/lr, up to the threshold of stability set by "
             "the sharpness. Far below it steps could be larger at no risk, and what is learnt in "
-            "as many steps is proportionally more.",
+            "as many steps is proportionally more. A unit of n inputs changes by as much as it "
+            "is when its weights have all moved one way by 1/sqrt(n) of their size: before that "
+            "no layer has learnt anything of its own.",
         remedy=f"lr={lr * times:.2g}, and raise it further while the loss falls",
         study="edge-of-stability", step=taken,
     )  # fmt: skip
+
+
+def _path(chart: Chart) -> float:
+    """Return the share of their size by which weights must move to change what a unit says."""
+    shapes = [m["shape"] for m in chart.facts.get("layers", {}).values() if len(m["shape"]) > 1]
+    return 1 / math.sqrt(median(math.prod(s[1:]) for s in shapes) if shapes else WIDE)
 
 
 def _ended(chart: Chart, taken: int) -> Iterator[Finding]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
+from statistics import mean, median
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import at_start, step_size
+from chymist.doctor.layers import at_start, step_size, step_sizes
 from chymist.doctor.rule import Rule
 
 SHRUNK = 0.01
@@ -20,7 +20,9 @@ FELT = 0.3
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a decay that shrinks weights within 100 steps, or is larger than their gradients."""
     made = chart.facts.get("optimizer", {})
-    decay, lr, rule = float(made.get("weight_decay", 0.0)), step_size(chart), made.get("rule")
+    decay, rule = float(made.get("weight_decay", 0.0)), made.get("rule")
+    # What a schedule raises the step size to counts, as long as it is held there.
+    lr = max(step_size(chart), mean(step_sizes(chart)))
     if not decay > 0 or not lr > 0:
         return
     shares = _shares(chart, decay)
@@ -62,6 +64,6 @@ WEIGHT_DECAY = Rule(
     "weight-decay",
     "implicit-low-rank",
     "a weight decay that outweighs the loss",
-    ("parameter_rms", "gradient_rms"),
+    ("parameter_rms", "gradient_rms", "lr"),
     judge,
 )
