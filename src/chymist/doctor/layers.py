@@ -70,6 +70,18 @@ def classes(chart: Chart) -> float:
     return math.nan
 
 
+def blind(chart: Chart) -> tuple[float, str]:
+    """Return the loss of the best answer that does not look at the inputs, and its name.
+
+    NaN where it is not known; of classes that of a uniform answer, which is no lower.
+    """
+    several, zeros = classes(chart), number(chart, "loss_of_zeros")
+    mean = number(chart, "loss_of_mean")
+    if abs(zeros - math.log(2)) < 1e-3 * math.log(2) and not math.isnan(mean):
+        return zeros, "ln 2"
+    return (zeros, f"ln {several:.0f}") if several > 1 else (mean, "that of the targets' mean")
+
+
 def adaptive(chart: Chart) -> bool:
     """Return whether the optimizer divides by the size of gradients, so that theirs is lost."""
     rule = chart.facts.get("optimizer", {}).get("rule")

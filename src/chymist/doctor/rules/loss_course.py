@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import classes, number
+from chymist.doctor.layers import blind
 from chymist.doctor.rule import Rule
 
 LEAST = 0.01
@@ -33,11 +32,13 @@ def judge(chart: Chart) -> Iterator[Finding]:
         yield from _blind(chart, found)
         return
     risen = -found.fallen > max(2 * LEAST, 3 * found.error)
+    upwards = bool(chart.facts.get("optimizer", {}).get("maximize"))
     yield Finding(
         rule="loss-course",
         severity="critical" if -found.fallen > RISEN else "warning",
         says=f"the loss has {'risen' if risen else 'not fallen'}: {found.start:.4g} at the start, "
-             f"{found.recent:.4g} in the last third of {found.steps} steps",
+             f"{found.recent:.4g} in the last third of {found.steps} steps"
+             + (": the optimizer has maximize=True" if upwards else ""),
         value=found.fallen, error=found.error, threshold=LEAST,
         formula="(loss at the start - loss lately) / loss at the start",
         why="Descent below the threshold of stability lowers the loss of its batch at every step, "
@@ -52,11 +53,8 @@ def judge(chart: Chart) -> Iterator[Finding]:
 
 def _blind(chart: Chart, found: trends.Course) -> Iterator[Finding]:
     """Find a loss that is lately that of answers which are the same for all inputs."""
-    several, zeros = classes(chart), number(chart, "loss_of_zeros")
-    mean = number(chart, "loss_of_mean")
-    binary = abs(zeros - math.log(2)) < 1e-3 * math.log(2) and not math.isnan(mean)
-    known = binary or several > 1
-    chance = zeros if known else mean
+    chance, name = blind(chart)
+    known = name.startswith("ln")
     if not chance > 0:
         return
     learnt, error = (chance - found.recent) / chance, found.recent_error / chance
@@ -64,7 +62,6 @@ def _blind(chart: Chart, found: trends.Course) -> Iterator[Finding]:
     still = known or found.fallen + 2 * found.error < BLIND
     if not still or learnt + 2 * error > BLIND or learnt < -BLIND:
         return
-    name = ("ln 2" if binary else f"ln {several:.0f}") if known else "that of the targets' mean"
     yield Finding(
         rule="loss-course", severity="warning",
         says=f"nothing is learnt of the inputs: the loss is {found.recent:.4g} in the last third "

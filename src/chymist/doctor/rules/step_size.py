@@ -41,6 +41,8 @@ BEYOND = 5.0
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a sharpness before training beyond the threshold, or trial steps that lose."""
+    if chart.facts.get("optimizer", {}).get("maximize"):
+        return  # Steps that climb raise the loss, however short they are.
     sharp, limit = number(chart, "sharpness"), number(chart, "sharpness_threshold")
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     lr = step_size(chart)

@@ -17,6 +17,8 @@ LEFT = 0.5
 """Of the loss at the start: a training that ends below has learnt."""
 WINDOW = 3
 """Readings that are averaged."""
+SWUNG, SEEN = 2.0, 0.25
+"""Over the least before, and of the loss at the start: a swing that noise does not explain."""
 LOST = 1 / 3
 """Of the training: as long must a loss that was thrown above its start take to come back."""
 STEADY = 0.5
@@ -29,8 +31,6 @@ def judge(chart: Chart) -> Iterator[Finding]:
     late = trends.recent(chart, "loss")
     if len(series) < 4 * WINDOW or len(late) < WINDOW or mean(late) <= 0:
         return
-    if stdev(late) > STEADY * mean(late):
-        return
     windows = [
         (series[i][0], mean(v for _, v in series[i : i + WINDOW]))
         for i in range(len(series) - WINDOW + 1)
@@ -41,11 +41,16 @@ def judge(chart: Chart) -> Iterator[Finding]:
             worst = (step, value, least)
         least = min(least, value)
     step, value, before = worst
-    if value <= THROWN * before:
+    taken = trends.steps(chart)
+    beta = min(float(chart.facts.get("optimizer", {}).get("momentum", 0.0)), 0.9999)
+    if 2 / (1 - beta) > taken and value > max(SWUNG * before, SEEN * windows[0][1]):
+        yield _ringing(worst, beta, taken)
+        return
+    if value <= THROWN * before or stdev(late) > STEADY * mean(late):
         return
     # What has been learnt all the same is noise between batches, near a loss of zero.
     if mean(late) <= max(before, LEFT * windows[0][1]):
-        yield from _late(windows, worst, trends.steps(chart))
+        yield from _late(windows, worst, taken)
         return
     yield Finding(
         rule="unstable-steps", severity="critical",
@@ -86,6 +91,23 @@ def _late(
             "is lost.",
         remedy="a largest step size three to ten times smaller; a longer warm-up; gradients "
                "clipped to norm 1",
+        study="edge-of-stability", step=step,
+    )  # fmt: skip
+
+
+def _ringing(worst: tuple[int, float, float], beta: float, taken: int) -> Finding:
+    (step, value, before), rings = worst, 2 / (1 - beta)
+    return Finding(
+        rule="unstable-steps", severity="warning",
+        says=f"the momentum {beta:.4g} rings: the loss had fallen to {before:.3g}, rose to "
+             f"{value:.3g} near step {step}, and swings for {rings:.0f} steps, of {taken} taken",
+        value=rings, threshold=float(taken), unit="steps",
+        formula="steps taken; 2 / (1 - momentum)",
+        why="Descent with momentum beta along a direction of curvature c is a pendulum where lr c "
+            "is above (1 - sqrt(beta))^2: it swings through the valley, and its swings die as "
+            "beta^(t/2), in 2/(1 - beta) steps. Where a training is shorter than that, it ends "
+            "within them.",
+        remedy=f"momentum={max(0.9, 1 - 20 / taken):.2g}, or more steps",
         study="edge-of-stability", step=step,
     )  # fmt: skip
 
