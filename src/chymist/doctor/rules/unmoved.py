@@ -13,8 +13,6 @@ from chymist.doctor.layers import adaptive, at_start, step_sizes
 from chymist.doctor.rule import Rule
 
 READINGS = 3
-SINGLE = 1e-6
-"""Distance of numbers about 1 that single precision keeps below."""
 STEPS = 50
 """Steps of zero after which a schedule is no warm-up that begins at zero."""
 
@@ -74,7 +72,7 @@ def _rounded(chart: Chart) -> Iterator[Finding]:
     made, lr = chart.facts.get("optimizer", {}), max(step_sizes(chart))
     eps, sizes = float(made.get("precision", 0.0)), at_start(chart, "parameter_rms")
     slopes = at_start(chart, "gradient_rms")
-    if not eps > SINGLE or sizes is None or slopes is None or not lr > 0:
+    if sizes is None or slopes is None or not lr > 0:
         return
     # An adaptive rule moves every weight by its step size, plain descent by its gradient.
     along = 1 - min(float(made.get("momentum", 0.0)), 0.999)
