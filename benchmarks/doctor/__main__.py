@@ -37,7 +37,7 @@ from trial import BUDGET, by_name
 HEAD = """# How often the doctor is right
 
 Written by `benchmarks/doctor`: {faults} small trainings with one planted fault each and {healthy}
-healthy ones, {seeds} seeds a case. The doctor is given the model, the loss, the first batch and the
+healthy ones, {seeds} a case. The doctor is given the model, the loss, the first batch and the
 optimizer; it examines the training before the first step (`chymist.preflight`) and during it
 (`chymist.watch`, budget {budget}). Findings above a note count. A healthy case counts only if its
 loss falls to a stated level, and a fault only if it ends above its healthy twin's loss by a stated
@@ -128,10 +128,11 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
     """Return the page of the docs."""
     names = dict.fromkeys(o.case.name for o in opinions)
     healthy = sum(BY_NAME[n].healthy for n in names)
+    several = len({o.seed for o in opinions})
     parts = [
         HEAD.format(
             faults=len(names) - healthy, healthy=healthy, budget=budget,
-            seeds=len({o.seed for o in opinions}),
+            seeds="one seed" if several == 1 else f"{several} seeds",
         )
     ]  # fmt: skip
     strange = [o for o in opinions if o.case in strangers_first.CASES]
