@@ -67,6 +67,11 @@ def classify(
     )  # fmt: skip
 
 
+def warmed_up(optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    """Raise the step size in equal parts over so many steps, and leave it there."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: min(1.0, (n + 1) / steps))
+
+
 def encode(net: Callable[[], nn.Module], optimizer: Maker) -> Training:
     """Set up an autoencoder of the digits."""
     x, _ = digits()
@@ -244,6 +249,30 @@ CASES = (
         ),
         ("small-step", "slow-descent"),
         "cosine-schedule",
+    ),
+    Case(
+        "warm-up-too-long",
+        partial(classify, small, adam(1e-3), schedule=partial(warmed_up, steps=5000)),
+        ("slow-descent", "small-step"),
+        "mlp-adam",
+    ),
+    Case(
+        "warmed-up-too-far",
+        partial(classify, small, adam(0.1), schedule=partial(warmed_up, steps=20)),
+        LARGE_STEP,
+        "mlp-adam",
+    ),
+    Case(
+        "momentum-rings",
+        partial(classify, small, sgd(0.05, momentum=0.995)),
+        LARGE_STEP,
+        "mlp-momentum",
+    ),
+    Case(
+        "decay-in-adam",
+        partial(classify, small, adam(1e-3, weight_decay=0.1)),
+        ("weight-decay",),
+        "mlp-adam",
     ),
     Case(
         "clipped-to-nothing",

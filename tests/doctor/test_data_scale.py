@@ -44,6 +44,6 @@ def test_targets_in_thousands() -> None:
     model, (x, _) = mlp([20, 64, 1]), classes()
     y = 1000 * x.sum(1, keepdim=True)
     found = first(model, squares, (x, y), adam(model))
-    assert (found.rule, found.severity, found.threshold) == ("target-scale", "critical", 30.0)
+    assert (found.rule, found.severity, found.threshold) == ("target-scale", "critical", 10.0)
     assert found.value == pytest.approx(float(y.square().mean().sqrt()), rel=1e-4)
     assert told("target-scale", model, squares, (x, y / 1000), adam(model)) == []

@@ -32,7 +32,7 @@ def test_gradients_vanish_through_depth(layers, activation, optimizer, threshold
 def test_samples_that_have_become_equal() -> None:
     model = mlp([20, *[64] * 12, 5])
     (found,) = told("rank-collapse", model, cross_entropy, classes(), None)
-    assert found.layer == "22" and 0 < found.value < found.threshold == 1e-6
+    assert found.layer == "22" and 0 < found.value < found.threshold == math.exp(-12)
 
 
 def test_signals_explode_through_depth() -> None:
@@ -74,11 +74,54 @@ def test_a_stream_of_branches_that_are_not_normalised() -> None:
     model = stack(normed=False)
     x, y = classes()
     found = first(model, cross_entropy, (x, y), adam(model))
-    assert (found.rule, found.layer, found.threshold) == ("residual-growth", "1", 1200.0)
+    assert (found.rule, found.layer, found.threshold) == ("residual-growth", "1", 4.0)
     with torch.no_grad():
-        start, end = (float(m.square().mean()) for m in (model[0](x), model[1](model[0](x))))  # type: ignore[index, operator]
-    assert found.value == pytest.approx(end / start, rel=1e-3)
-    assert math.log2(found.value) > 12
+        middle = model[1][:6](model[0](x))  # type: ignore[index, operator]
+        growth = model[1][6:](middle).square().mean() / middle.square().mean()  # type: ignore[index]
+    assert found.value == pytest.approx(float(growth), rel=1e-3)
+    assert math.log2(found.value) > 6
+
+
+class Tall(nn.Module):
+    """Multiplies by four outside of layers, before each of its layers, as a sum over sixteen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(20 if n == 0 else 32, 32) for n in range(6))
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(4 * x).relu()
+        return torch.as_tensor(self.head(4 * x))
+
+
+def test_signals_that_grow_between_layers_are_no_stream() -> None:
+    model = drawn(Tall())
+    case = (model, cross_entropy, classes(), adam(model))
+    (found,) = told("exploding-signal", *case)
+    assert found.layer == "head" and found.value > found.threshold
+    assert told("residual-growth", *case) == []
+
+
+class Along(nn.Module):
+    """One layer along a sequence of the sample's numbers, read where it ends."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.inner, self.state, self.head = nn.Linear(1, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+        nn.init.orthogonal_(self.state.weight, gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(len(x), 16)
+        for now in x.split(1, 1):
+            h = (self.inner(now) + self.state(h)).tanh()
+        return torch.as_tensor(self.head(h))
+
+
+def test_a_layer_along_a_sequence_learns_from_each_of_its_calls() -> None:
+    model = Along(0.3)
+    assert told("vanishing-gradient", model, cross_entropy, classes(), adam(model)) == []
 
 
 def test_a_stream_of_normalised_branches_is_healthy() -> None:

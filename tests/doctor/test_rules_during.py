@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -43,11 +44,19 @@ SHARP = {"sharpness_threshold": [20.0] * 4}
 MOVES = {"update_ratio": [1e-3] * 5, "lr": [0.1] * 5}
 LAYERS = {"layers": {"0": {"type": "Linear", "shape": [64, 64]}}}
 
+TEN = {"loss_of_zeros": [math.log(10)] * 2, "outputs": [10.0] * 2}
+"""What is known of a cross-entropy of ten classes."""
+LEARNS = {"loss": [2.0 * 0.999**i for i in range(60)], "lr": [0.1] * 5}
+
 CASES: list[tuple[str, str | None, Chart]] = [
     ("loss-course", "warning", chart({"loss": level()})),
     ("loss-course", "critical", chart({"loss": level()[:20] + [9.0] * 40})),
     ("loss-course", None, chart({"loss": falling()})),
     ("loss-course", None, chart({"loss": [1.0, 3.0] * 30})),
+    ("loss-course", "warning", chart({"loss": [3.0] * 3 + [2.29, 2.27] * 29, **TEN})),
+    ("loss-course", None, chart({"loss": [3.0] * 3 + [2.1, 2.08] * 29, **TEN})),
+    ("loss-course", None, chart({"loss": [3.0] * 3 + [3.2, 1.3] * 29, **TEN})),
+    ("loss-course", None, chart({"loss": [9.0] * 3 + [1.0, 1.02] * 29, "loss_of_mean": [1.0] * 2})),
     ("beyond-edge", "critical", chart({"sharpness": [90.0] * 4, **SHARP, "loss": level()})),
     ("beyond-edge", "note", chart({"sharpness": [21.0] * 4, **SHARP, "loss": falling()})),
     ("beyond-edge", "note", chart({"sharpness": [90.0] * 4, **SHARP, "loss": falling()})),
@@ -72,7 +81,8 @@ CASES: list[tuple[str, str | None, Chart]] = [
     ("unmoved", "critical", chart({"update_ratio": [{"a": 0.0, "": 0.0}] * 4})),
     ("unmoved", "warning", chart({"update_ratio": [{"a": 0.0, "b": 0.1}] * 4})),
     ("unmoved", None, chart({"update_ratio": [{"a": 0.0}, *[{"a": 1e-9}] * 3]})),
-    ("unmoved", None, chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 4})),
+    ("unmoved", None, chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 3 + [1e-3]})),
+    ("unmoved", "critical", chart({"update_ratio": [{"a": 0.0}] * 4, "lr": [0.0] * 4})),
     ("unmoved", None, chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.1}] * 4})),
     ("unmoved", "warning", chart({"update_ratio": [{"k.bias": 0.0, "k.weight": 0.0, "b": 1.0}]
                                  * 4})),
@@ -96,6 +106,13 @@ CASES: list[tuple[str, str | None, Chart]] = [
                                      "noise_squared_gradient": [1.0] * 4}, data={"samples": 32})),
     ("alignment", "note", chart({"gradient_sharp_share": [0.9] * 4}, trained=1000)),
     ("alignment", None, chart({"gradient_sharp_share": [0.1] * 4}, trained=1000)),
+    ("slow-descent", "warning", chart({**LEARNS, "sharpness": [0.1] * 4, **SHARP,
+                                       "update_ratio": [5e-4] * 5}, **LAYERS)),
+    ("slow-descent", None, chart({**LEARNS, "sharpness": [0.1] * 4, **SHARP,
+                                  "update_ratio": [2e-3] * 5}, **LAYERS)),
+    ("slow-descent", None, chart({**LEARNS, "sharpness": [0.1] * 4, **SHARP,
+                                  "loss_of_mean": [9.0] * 2, "update_ratio": [5e-4] * 5},
+                                 **LAYERS)),
     ("condensed", "note", chart({"directions": [{"0": 2.0}], "directions_start": [{"0": 40.0}]})),
     ("condensed", None, chart({"directions": [{"0": 30.0}], "directions_start": [{"0": 40.0}]})),
     ("regime", "note", chart({"kernel_turned": [0.001], "loss": falling()})),

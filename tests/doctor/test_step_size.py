@@ -57,10 +57,12 @@ def test_steps_that_are_far_too_small() -> None:
     assert told("small-step", model, cross_entropy, classes(), adam(model, 1e-5)) == []
 
 
-def tried(lr: float, rise: float = 1.0, end: float = 0.3, far: float = 0.0) -> list[str]:
+def tried(
+    lr: float, rise: float = 1.0, end: float = 0.3, far: float = 0.0, width: int = 9
+) -> list[str]:
     """Judge a chart of Adam on one matrix of weights of size 0.1, whose trial went like this."""
-    optimizer = {"rule": "Adam", "lr": lr}
-    chart = Chart({"optimizer": optimizer, "layers": {"0": {"type": "Linear", "shape": [9, 9]}}})
+    layers = {"0": {"type": "Linear", "shape": [width, width]}}
+    chart = Chart({"optimizer": {"rule": "Adam", "lr": lr}, "layers": layers})
     readings = {"trial_start": 1.0, "trial_peak": 1.0, "trial_end": end, "trial_rise": rise}
     for name, value in {**readings, "out_of_reach": far}.items():
         chart.add(name, Reading(0, {"": value}))
@@ -68,9 +70,11 @@ def tried(lr: float, rise: float = 1.0, end: float = 0.3, far: float = 0.0) -> l
     return [f.formula for f in STEP_SIZE.judge(chart) if f.severity != "note"]
 
 
-def test_an_adaptive_step_as_long_as_the_weights() -> None:
-    assert tried(0.05) == []
-    assert tried(0.2) == ["lr over the root mean square of the weights"]
+def test_an_adaptive_step_as_large_as_the_initialisation() -> None:
+    assert tried(0.05) == []  # Of rank one 0.75 times the norm of nine by nine such weights.
+    (formula,) = tried(0.2)
+    assert formula.startswith("lr sqrt(m n)")
+    assert tried(0.025, width=2**12) == []  # 8 times, of gradients that are of a higher rank.
 
 
 def test_steps_that_overshoot_and_leave_most_of_the_loss() -> None:

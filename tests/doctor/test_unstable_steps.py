@@ -11,8 +11,8 @@ from chymist.doctor.chart import Chart, Reading
 from chymist.doctor.rules.unstable_steps import UNSTABLE_STEPS
 
 
-def chart(losses: list[float]) -> Chart:
-    made = Chart({"watch": {"steps": len(losses)}})
+def chart(losses: list[float], momentum: float = 0.0) -> Chart:
+    made = Chart({"watch": {"steps": len(losses)}, "optimizer": {"momentum": momentum}})
     for step, value in enumerate(losses):
         made.add("loss", Reading(step, {"": value}))
     return made
@@ -26,6 +26,19 @@ def test_a_loss_thrown_up_for_good_is_told_with_its_step() -> None:
     losses = [*falling(30), *[8.0] * 4, *[2.3] * 60]
     (found,) = UNSTABLE_STEPS.judge(chart(losses))
     assert found.severity == "critical" and 28 <= found.step <= 32
+
+
+def test_a_loss_thrown_above_its_start_that_comes_back_late() -> None:
+    late = [2.3 - 0.02 * n for n in range(80)]
+    (found,) = UNSTABLE_STEPS.judge(chart([*falling(30), *[8.0] * 4, *late, *[0.5] * 60]))
+    assert found.severity == "warning" and found.value > found.threshold == 1 / 3
+
+
+def test_momentum_that_rings_for_longer_than_the_training() -> None:
+    swings = [0.5 + abs(math.cos(n / 10)) for n in range(150)]
+    (found,) = UNSTABLE_STEPS.judge(chart(swings, 0.99))
+    assert (found.value, found.threshold) == (pytest.approx(200), 150)
+    assert not list(UNSTABLE_STEPS.judge(chart(swings, 0.9)))
 
 
 @pytest.mark.parametrize(

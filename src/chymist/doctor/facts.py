@@ -19,7 +19,8 @@ NORMS = (
 def gather(patient: Patient) -> dict[str, Any]:
     """Return the facts of a patient as JSON values.
 
-    `optimizer`: rule, lr (largest of the groups), momentum, betas, eps, weight_decay. `data`:
+    `optimizer`: rule, lr (largest of the groups), momentum, betas, eps, weight_decay, precision (of
+    most of its weights: the distance of numbers about 1), whether it ascends (maximize). `data`:
     samples, shapes, and classes if targets are indices. `layers`: of each module with a weight of
     its own, its type and the weight's shape; of fused ones, of each weight by its name.
     `parameters`: how many, and how many are trained.
@@ -98,9 +99,20 @@ def optimizer(made: torch.optim.Optimizer) -> dict[str, Any]:
             found[name] = float(group[name])
     if "betas" in group:
         found["betas"] = [float(b) for b in group["betas"]]
-    if group.get("nesterov"):
-        found["nesterov"] = True
+    for name in ("nesterov", "maximize"):
+        if group.get(name):
+            found[name] = True
+    found["precision"] = _precision(made)
     return found
+
+
+def _precision(made: torch.optim.Optimizer) -> float:
+    """Return the distance of numbers about 1 in the precision that most of the weights are in."""
+    several: dict[torch.dtype, int] = {}
+    for p in (p for group in made.param_groups for p in group["params"]):
+        if p.dtype.is_floating_point:
+            several[p.dtype] = several.get(p.dtype, 0) + p.numel()
+    return float(torch.finfo(max(several, key=lambda d: several[d])).eps) if several else 0.0
 
 
 def _layers(model: nn.Module) -> dict[str, Any]:

@@ -70,6 +70,18 @@ def classes(chart: Chart) -> float:
     return math.nan
 
 
+def blind(chart: Chart) -> tuple[float, str]:
+    """Return the loss of the best answer that does not look at the inputs, and its name.
+
+    NaN where it is not known; of classes that of a uniform answer, which is no lower.
+    """
+    several, zeros = classes(chart), number(chart, "loss_of_zeros")
+    mean = number(chart, "loss_of_mean")
+    if abs(zeros - math.log(2)) < 1e-3 * math.log(2) and not math.isnan(mean):
+        return zeros, "ln 2"
+    return (zeros, f"ln {several:.0f}") if several > 1 else (mean, "that of the targets' mean")
+
+
 def adaptive(chart: Chart) -> bool:
     """Return whether the optimizer divides by the size of gradients, so that theirs is lost."""
     rule = chart.facts.get("optimizer", {}).get("rule")
@@ -79,3 +91,17 @@ def adaptive(chart: Chart) -> bool:
 def step_size(chart: Chart) -> float:
     """Return the optimizer's step size; NaN without one."""
     return float(chart.facts.get("optimizer", {}).get("lr", math.nan))
+
+
+def step_sizes(chart: Chart) -> list[float]:
+    """Return the step sizes that a watched training was seen to take, or the optimizer's alone."""
+    return [v for _, v in chart.series("lr") if v >= 0] or [step_size(chart)]
+
+
+def calls(name: str) -> str:
+    """Return the layer that was called: one that is called again has `#2` after its name.
+
+    >>> calls("rnn.inner#12")
+    'rnn.inner'
+    """
+    return name.partition("#")[0]

@@ -116,7 +116,7 @@ def complementarity(
         sole = a.item() / b.item() if b.item() else 0.0
         return np.array([[max(0.0, -sole)]])
     flat, scale = b.reshape(k * k, k * k), max(abs(a).max(), 1e-300)
-    free = -np.linalg.lstsq(flat, a.ravel())[0].reshape(k, k)
+    free: np.ndarray = -np.linalg.lstsq(flat, a.ravel())[0].reshape(k, k)
     free = (free + free.T) / 2
     left = abs(a.ravel() + flat @ free.ravel()).max()
     if left <= accuracy * scale and np.linalg.eigvalsh(free)[0] >= 0:

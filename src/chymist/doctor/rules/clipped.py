@@ -11,11 +11,13 @@ from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
 from chymist.doctor.layers import adaptive
 from chymist.doctor.rule import Rule
+from chymist.doctor.rules.slow_descent import path
 
 READINGS = 3
 EQUAL = 1e-3
 """Relative spread below which norms of gradients are one number; batches differ by more."""
-PATH = 0.02
+FALLEN = 0.2
+"""Share of the loss that is gone from which on a training is not called slow."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
@@ -27,12 +29,16 @@ def judge(chart: Chart) -> Iterator[Finding]:
     spread = (max(norms) - min(norms)) / level
     if spread > EQUAL:
         return
-    moves = [v for _, v in chart.series("update_ratio") if v == v]
+    rates = dict(chart.series("lr"))
+    full = max(rates.values(), default=0.0)
+    # What a schedule makes small is not made so by the clipping.
+    moves = [v for s, v in chart.series("update_ratio")
+             if v == v and rates.get(s, full) >= full / 2]  # fmt: skip
     course = trends.course(chart)
     # Adaptive rules divide the norm out again: their steps are small for another reason.
     slow = (
-        not adaptive(chart) and bool(moves) and course is not None and course.fallen < 0.1
-        and mean(moves) * trends.steps(chart) < PATH
+        not adaptive(chart) and bool(moves) and course is not None and course.fallen < FALLEN
+        and mean(moves) * trends.steps(chart) < path(chart, course)
     )  # fmt: skip
     yield Finding(
         rule="clipped", severity="warning" if slow else "note",
@@ -51,7 +57,7 @@ CLIPPED = Rule(
     "clipped",
     "edge-of-stability",
     "norms of gradients that are one number at every step",
-    ("gradient_norm", "update_ratio", "loss"),
+    ("gradient_norm", "update_ratio", "lr", "loss", "loss_of_zeros", "loss_of_mean", "outputs"),
     judge,
     explains=("step-size", "beyond-edge", "slow-descent", "loss-course"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
@@ -9,12 +10,17 @@ from chymist.doctor.finding import Finding
 from chymist.doctor.layers import at_start, number
 from chymist.doctor.rule import Rule
 
-LARGE, SMALL = 10.0, 0.01
-"""Root mean squares of inputs: initialisations are for 1."""
+LARGE, SMALL = 10.0, 0.03
+"""Root mean squares of inputs: initialisations are for 1. Small ones are none where a sample, as
+one word of many, is of length 1."""
 UNEVEN, FAR = 100.0, 30.0
 """The largest feature over the median one; the median feature's mean in standard deviations."""
-TARGETS = 30.0
-"""Root mean square of targets: outputs start at 1 or below."""
+TARGETS = 10.0
+"""Root mean square of targets, as of inputs: outputs start at 1 or below."""
+DISTANCE = 0.05
+"""Loss of zeros over the targets' size, of losses that are a distance: of squares it is the size,
+of a quantile of 5 % still this. A likelihood of counts, whose outputs are logarithms, is far
+below."""
 
 
 def inputs(chart: Chart) -> Iterator[Finding]:
@@ -32,7 +38,7 @@ def inputs(chart: Chart) -> Iterator[Finding]:
         )  # fmt: skip
     elif far > FAR:
         says, value, threshold = f"the inputs' mean is {far:.3g} standard deviations", far, FAR
-    elif whole < SMALL:
+    elif whole < SMALL and whole * _length(chart) < 1:
         says, value, threshold = f"the inputs have root mean square {whole:.3g}", whole, SMALL
     else:
         return
@@ -57,14 +63,15 @@ def targets(chart: Chart) -> Iterator[Finding]:
     size, spread = number(chart, "target_rms"), number(chart, "target_std")
     out = number(chart, "output_rms")
     same = at_start(chart, "loss_of_mean") is not None or at_start(chart, "loss_of_rows")
+    zeros = number(chart, "loss_of_zeros")
     limit = TARGETS * max(1.0, out)
-    if not same or not size > limit:
+    if not same or not size > limit or zeros < DISTANCE * size:
         return
     yield Finding(
         rule="target-scale", severity="critical" if size > LARGE * limit else "warning",
         says=f"the targets have root mean square {size:.3g} and standard deviation {spread:.3g}, "
              f"the outputs start at {out:.2g}: the targets are not scaled",
-        value=size, threshold=limit, formula="30 max(1, root mean square of the outputs)",
+        value=size, threshold=limit, formula="10 max(1, root mean square of the outputs)",
         why="The network has to grow its outputs by that factor before it can fit anything. With "
             "an adaptive rule, whose steps are of one size, that takes as many times as long; "
             "with plain descent gradients are as many times too large, and clipping or a step "
@@ -73,6 +80,11 @@ def targets(chart: Chart) -> Iterator[Finding]:
                "predictions",
         study="edge-of-stability",
     )  # fmt: skip
+
+
+def _length(chart: Chart) -> float:
+    """Return the root of how many numbers a sample has: its length where they are 1."""
+    return math.sqrt(math.prod(chart.facts.get("data", {}).get("input", [1, 1])[1:]))
 
 
 def _normed_first(chart: Chart) -> bool:
@@ -97,7 +109,7 @@ TARGET_SCALE = Rule(
     "target-scale",
     "edge-of-stability",
     "regression targets far larger than outputs",
-    ("target_rms", "target_std", "output_rms"),
+    ("target_rms", "target_std", "output_rms", "loss_of_zeros"),
     targets,
     explains=("step-size", "loss-at-init", "small-step", "exploding-gradient", "divergence"),
 )

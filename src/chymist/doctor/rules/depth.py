@@ -7,13 +7,17 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import adaptive, at_start, weighted
+from chymist.doctor.layers import adaptive, at_start, calls, weighted
 from chymist.doctor.rule import Rule
 
 LONGEST = 10**6
 """Steps: trainings are shorter."""
 GROWN, RUINOUS = 100.0, 10**4
 """Root mean squares, relative to where they start."""
+DOUBLED = 4.0
+"""Growth of the variance over the second half of N blocks: of branches of one size it is less than
+2, (1 + N)/(1 + N/2), of branches in proportion to the stream the square root of the whole."""
+BLOCKS = 4
 UNNORMED = 20.0
 """As `GROWN`, of signals that no layer sets back to 1."""
 
@@ -71,10 +75,15 @@ def exploding_gradient(chart: Chart) -> Iterator[Finding]:
 def exploding_signal(chart: Chart) -> Iterator[Finding]:
     """Find layers that hand on far more than the network was given."""
     leaving, entering = weighted(chart, "signal"), weighted(chart, "signal_entering")
-    inner = list(leaving.items())[:-1]  # What the last hands on is the output: see loss-at-init.
+    # What the last hands on is the output: see loss-at-init. What a layer is given may have grown
+    # outside of layers, as by sums over neighbours.
+    inner = [*list(leaving.items())[:-1], *list(entering.items())[1:]]
     # What is small at the input, biases make large at once, which is no growth.
     start = max(1.0, math.sqrt(next((v for v in entering.values() if v > 0), 1.0)))
-    grown = {n: math.sqrt(v) / start for n, v in inner if v >= 0}
+    grown: dict[str, float] = {}
+    for name, v in inner:
+        if v >= 0:
+            grown[name] = max(grown.get(name, 0.0), math.sqrt(v) / start)
     limit = GROWN if chart.facts.get("normed", True) else UNNORMED
     if not grown or not max(grown.values()) > limit:
         return
@@ -82,8 +91,8 @@ def exploding_signal(chart: Chart) -> Iterator[Finding]:
     yield Finding(
         rule="exploding-signal", severity="critical" if grown[layer] > RUINOUS else "warning",
         layer=layer,
-        says=f"signals explode on their way: what {layer} hands on is {grown[layer]:.3g} times as "
-             "large as what the first layer is given",
+        says=f"signals explode on their way: what {layer} is given or hands on is "
+             f"{grown[layer]:.3g} times as large as what the first layer is given",
         value=grown[layer], threshold=limit,
         formula=f"{limit:g} times what the network is given, or 1, root mean square",
         why="Weights of variance sigma^2/fan_in multiply the second moment by sigma^2, with ReLU "
@@ -103,15 +112,20 @@ def residual_growth(chart: Chart) -> Iterator[Finding]:
     for prefix, blocks in _stacks(signal.values).items():
         start, end = entering.values.get(blocks[0], math.nan), signal.values[blocks[-1]]
         n = len(blocks)
-        linear = GROWN * n
-        if n < 4 or not start > 0 or not end / start > linear:
+        middle = signal.values[blocks[n // 2 - 1]]
+        # From a stream of zero, or of embeddings far below 1, any first branch is a large growth.
+        if n < BLOCKS or not start > 0 or not middle > 0 or not end > max(1.0, start) * n:
             continue
-        factor = (end / start) ** (1 / n)
+        if not end / middle > DOUBLED:
+            continue
+        factor = (end / middle) ** (1 / (n - n // 2))
         yield Finding(
             rule="residual-growth", severity="warning", layer=prefix,
-            says=f"the stream grows {end / start:.3g}-fold in variance through the {n} blocks of "
-                 f"{prefix}, {factor:.2g} a block",
-            value=end / start, threshold=linear, formula="100 N, N blocks; 1 + N for unit branches",
+            says=f"the stream grows {end / start:.3g}-fold in variance through the {n} blocks"
+                 + (f" of {prefix}" if prefix else "")
+                 + f", {factor:.2g} a block in the second half",
+            value=end / middle, threshold=DOUBLED,
+            formula="4 over the second half of the blocks; less than 2 for branches of one size",
             why="With normalised branches the stream's variance is v_0 + sum of branch variances "
                 "and grows linearly with depth. Branches that are not normalised add in proportion "
                 "to the stream itself, which grows exponentially: the last blocks outweigh all "
@@ -127,16 +141,21 @@ def _ends(chart: Chart) -> tuple[str, str, float] | None:
     if back is None or len(layers) < 2:
         return None
     first, last = next(iter(back.values)), list(layers)[-1]
-    # A first layer of branches may have less than what it adds to.
-    near, far = max(back.values[first], next(iter(layers.values()))), layers[last]
+    # A first layer of branches may have less than what it adds to; and one that is called again,
+    # along a sequence, learns from each of its calls.
+    again = [v for n, v in back.values.items() if calls(n) in (first, next(iter(layers)))]
+    near, far = max(again), layers[last]
     return (first, last, near / far) if far > 0 else None
 
 
 def _stacks(values: object) -> dict[str, list[str]]:
+    """Return by parent the modules that have numbers for names and layers within."""
     stacks: dict[str, list[str]] = {}
-    for name in values if isinstance(values, dict) else ():
+    known = list(values) if isinstance(values, dict) else []
+    for name in known:
         parent, _, own = name.rpartition(".")
-        if own.isdigit() and parent:
+        # A layer of its own has no branch beside which a stream could pass.
+        if own.isdigit() and any(other.startswith(f"{name}.") for other in known):
             stacks.setdefault(parent, []).append(name)
     return stacks
 

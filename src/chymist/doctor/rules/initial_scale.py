@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import adaptive, at_start, gains, most_above, most_below
+from chymist.doctor.layers import adaptive, at_start, gains, most_above, most_below, weighted
 from chymist.doctor.rule import Rule
 
 TINY = 1e-3
@@ -25,6 +25,8 @@ def small(chart: Chart) -> Iterator[Finding]:
     gain, reach = most_below(found), _reach(chart, found)
     tiny = gain < TINY
     cut_off = not chart.facts.get("normed", True) and gain < SMALL and reach < REACH
+    # Activations that multiply, as sines of 30 times their input, make up for small weights.
+    cut_off = cut_off and not _kept(chart, len(found))
     if not (tiny or cut_off):
         return
     layer = min(found, key=lambda n: found[n])
@@ -71,6 +73,12 @@ def large(chart: Chart) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _kept(chart: Chart, layers: int) -> bool:
+    """Return whether gradients come back through the layers, as weights this small let none."""
+    back = list(weighted(chart, "signal_backward_norm").values())
+    return layers > 2 and len(back) > 2 and back[-1] > 0 and back[0] > SMALL * back[-1]
+
+
 def _reach(chart: Chart, found: dict[str, float]) -> float:
     """Return the product of Frobenius norms, sqrt(fan-out times gain); of convolutions by taps."""
     layers = chart.facts.get("layers", {})
@@ -83,7 +91,7 @@ SMALL_INIT = Rule(
     "small-init",
     "condensation",
     "weights that start far too small",
-    ("weight_gain",),
+    ("weight_gain", "signal_backward_norm"),
     small,
     explains=(
         "vanishing-gradient", "rank-collapse", "small-step", "no-gradient", "high-frequency",

@@ -9,7 +9,7 @@ from statistics import median
 from chymist.doctor import trends
 from chymist.doctor.chart import Chart
 from chymist.doctor.finding import Finding
-from chymist.doctor.layers import adaptive, at_start, number, step_size
+from chymist.doctor.layers import adaptive, at_start, number, step_size, step_sizes
 from chymist.doctor.rule import Rule
 
 CATAPULT = 2.0
@@ -25,21 +25,29 @@ their loss had risen to 2.4 and 4.7 times its least."""
 LEFT = 0.5
 """Of the loss after the trial steps: networks that soon grow out of a threshold that they start
 beyond, a catapult, have then learnt most of the batch."""
+SIGNED = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop")
+"""Rules whose first steps move every weight by the step size."""
 EQUAL = 1e-3
 """Relative distance of the two largest norms of gradients at which they were clipped to one."""
 ERASED = 1.0
-"""An adaptive rule's step over the size of a weight: trainings go well at 0.001 to 0.2. It spoke of
-none of some 150 networks at random at a step size of 0.001 or 0.003: of at most 2.5 % of such."""
+"""An adaptive rule's step over the initialisation, in spectral norm: a step of `lr` along the signs
+of a gradient of rank one has norm lr sqrt(m n), a random (m, n) matrix rms (sqrt(m) + sqrt(n))."""
+FELT = 0.3
+"""Its step over the size of a single weight, as must be too: wide layers pass the former at step
+sizes with which they train, since the gradients of many samples are of a higher rank."""
 BEYOND = 5.0
 """Preconditioned sharpness over its threshold after 20 steps, at which it should not be above 1."""
 
 
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a sharpness before training beyond the threshold, or trial steps that lose."""
+    if chart.facts.get("optimizer", {}).get("maximize"):
+        return  # Steps that climb raise the loss, however short they are.
     sharp, limit = number(chart, "sharpness"), number(chart, "sharpness_threshold")
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     lr = step_size(chart)
-    first = lr / _weights(chart) if adaptive(chart) else 0.0
+    largest = max(step_sizes(chart))
+    first = _erased(chart, largest) if adaptive(chart) else 0.0
     rise = peak / start if start > 0 else math.nan
     if math.isinf(end) and rise > PEAK:
         rise = math.inf  # It left the finite numbers, and not where the loss is not defined.
@@ -106,14 +114,15 @@ def judge(chart: Chart) -> Iterator[Finding]:
     elif first > ERASED:
         yield Finding(
             rule="step-size", severity="warning",
-            says=f"the step size {lr:.3g} is {first:.2g} times the root mean square of the median "
-                 "weight matrix: the first step replaces the initialisation",
-            value=first, threshold=ERASED, formula="lr over the root mean square of the weights",
+            says=f"a step of {largest:.3g} is {first:.2g} times as large as the initialisation of "
+                 "the median weight matrix, in spectral norm: one step replaces it",
+            value=first, threshold=ERASED,
+            formula="lr sqrt(m n) / (rms (sqrt(m) + sqrt(n))), (m, n) weights of that rms",
             why="An adaptive rule's first steps change every weight by the step size, whatever the "
                 "gradient: all by as much, along the signs of one batch's gradient, a matrix of "
                 "rank one or so. Where that is as large as the weights themselves the network "
                 "starts from there, condensed, and not from its initialisation.",
-            remedy=_smaller(lr, 30 * first) + "; or larger weights",
+            remedy=_smaller(largest, 10 * first) + "; or larger weights",
             study="edge-of-stability",
         )  # fmt: skip
     elif beyond > BEYOND:
@@ -137,13 +146,22 @@ def _clips(chart: Chart) -> bool:
     return len(norms) > 2 and norms[-2] > (1 - EQUAL) * norms[-1]
 
 
-def _weights(chart: Chart) -> float:
-    """Return the root mean square of the median weight matrix, of those that are not zero."""
+def _erased(chart: Chart, lr: float) -> float:
+    """Return a step's spectral norm over the initialisation's, of the median weight matrix.
+
+    Zero if a single weight does not feel it, and for rules whose steps are not of one size.
+    """
     sizes, held = at_start(chart, "parameter_rms"), chart.facts.get("layers", {})
-    values = sizes.values if sizes is not None else {}
-    found = [v for n, v in values.items() if v > 0 and n.rpartition(".")[0] in held
-             and n.endswith("weight") and len(held[n.rpartition(".")[0]]["shape"]) > 1]  # fmt: skip
-    return median(found) if found else math.inf
+    found = []
+    for name, rms in (sizes.values if sizes is not None else {}).items():
+        shape = held.get(name.rpartition(".")[0], {}).get("shape", [])
+        if rms > 0 and len(shape) > 1 and name.endswith("weight"):
+            m, n = math.sqrt(shape[0]), math.sqrt(math.prod(shape[1:]))
+            found.append((lr / rms, lr / rms * m * n / (m + n)))
+    known = chart.facts.get("optimizer", {}).get("rule") in SIGNED
+    if not found or not known or median(share for share, _ in found) < FELT:
+        return 0.0
+    return median(norm for _, norm in found)
 
 
 def _tried(start: float, peak: float, end: float) -> str:
@@ -164,7 +182,7 @@ STEP_SIZE = Rule(
     "a step size beyond what the curvature, or the first steps, allow",
     ("sharpness", "sharpness_threshold", "trial_start", "trial_peak", "trial_end",
      "trial_sharpness", "trial_threshold", "trial_rise", "parameter_rms",
-     "out_of_reach", "wave_out_of_reach", "loss", "gradient_norm"),
+     "out_of_reach", "wave_out_of_reach", "loss", "gradient_norm", "lr"),
     judge,
     explains=("weight-decay", "divergence", "beyond-edge", "large-updates"),
 )  # fmt: skip
