@@ -34,6 +34,14 @@ def test_a_kept_figure_is_the_one_that_is_drawn(name):
     assert same_drawing(FIGURES.drawn(name).decode(), FIGURES.path(name).read_text())
 
 
+@pytest.mark.slow
+def test_the_kept_figure_of_a_training_is_the_one_that_is_drawn(tmp_path):
+    benchmark = module(PAGES.parents[1] / "benchmarks" / "instruments" / "frequency.py")
+    benchmark.figure(tmp_path / "drawn.svg")
+    kept = FIGURES.IMAGES / "frequency-errors.svg"
+    assert same_drawing((tmp_path / "drawn.svg").read_text(), kept.read_text())
+
+
 @pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
 def test_every_page_shows_a_figure_that_exists(page):
     shown = re.findall(r"!\[[^\]]+\]\((\.\./images/[^)]+)\)", page.read_text())
