@@ -59,7 +59,7 @@ says. The tables are of the present rules, which have seen all of these cases.
 
 BLIND = {"second": SECOND, "third": THIRD}
 """Strangers' cases that were settled before the doctor saw any of them, and are trained alone."""
-READINGS = ("first_reading.md", "second_reading.md")
+READINGS = ("first_reading.md", "second_reading.md", "third_reading.md")
 """What was read of the strangers' cases before any rule was changed after them: never rewritten."""
 
 
