@@ -30,6 +30,7 @@ Divergence, non-convergence and missing evidence are results, not errors.
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 
 
@@ -146,8 +147,12 @@ class Interrupted(KeyboardInterrupt):
         return f"{self.message} ({self.hint})"
 
 
+SHORT = 200
+"""Characters of known words in a hint; a line is to be read at a glance."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint with the nearest known word, or the known words.
+    """Return a hint with the nearest known word, or the known words, of many the first few.
 
     >>> did_you_mean("widht", ["width", "steps"])
     'did you mean width?'
@@ -155,5 +160,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     'known: steps, width'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
+    if near := difflib.get_close_matches(word, names, n=1):
+        return f"did you mean {near[0]}?"
+    listed = ", ".join(names) or "none"
+    return "known: " + textwrap.shorten(listed, SHORT, placeholder=f" ... ({len(names)} in all)")
