@@ -61,7 +61,7 @@ def factors(network: Networks, x: Any) -> Factors:
     left = {name for name, slope in loose if slope is not None}
     signals = [use.by_position(s) for use, s in zip(uses, _signals(out, targets), strict=True)]
     for use, signal, whole in zip(uses, signals, sent, strict=False):
-        apart = torch.einsum("lno,lnotu->lntu", mix, signal)
+        apart = _mixed(mix, signal)
         together = (
             torch.zeros_like(apart) if whole is None else use.by_position(whole[None])[:, :, 0]
         )
@@ -104,6 +104,15 @@ def mixture(out: Tensor) -> Tensor:
     """Return random numbers in the shape of outputs, always the same, from no global generator."""
     draw = torch.Generator().manual_seed(0)
     return torch.randn(out.shape, generator=draw, dtype=torch.float64).to(out)
+
+
+def _mixed(mix: Tensor, signal: Tensor) -> Tensor:
+    """Sum signals over outputs by weights: (lane, sample, position, unit)."""
+    # Positions lie closer than units in what convolutions send back: as it lies, nothing is copied.
+    turned = signal.stride(-2) < signal.stride(-1)
+    lying = signal.mT if turned else signal
+    made = (mix[:, :, None] @ lying.flatten(3))[:, :, 0].unflatten(2, lying.shape[3:])
+    return made.mT if turned else made
 
 
 def _signals(out: Tensor, targets: list[Tensor]) -> list[Tensor]:
