@@ -111,7 +111,7 @@ def _mixed(mix: Tensor, signal: Tensor) -> Tensor:
     # Positions lie closer than units in what convolutions send back: as it lies, nothing is copied.
     turned = signal.stride(-2) < signal.stride(-1)
     lying = signal.mT if turned else signal
-    made = (mix[:, :, None] @ lying.flatten(3))[:, :, 0].unflatten(2, lying.shape[3:])
+    made = (mix[:, :, None] @ lying.flatten(3)).view(*lying.shape[:2], *lying.shape[3:])
     return made.mT if turned else made
 
 
