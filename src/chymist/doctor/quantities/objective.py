@@ -32,7 +32,7 @@ def measure(patient: Patient) -> Values:
     found["gradient_rms"] = {n: _rms(s) for n, s in made.slopes.items() if s is not None}
     found["parameter_rms"] = {n: _rms(own[n]) for n in made.slopes}
     out, y = made.output, patient.given
-    if isinstance(out, Tensor) and out.is_floating_point() and out.numel():
+    if isinstance(out, Tensor) and out.is_floating_point() and out.ndim and out.numel():
         rows = out.double().flatten(1) if out.ndim > 1 else out.double()[:, None]
         found["output_rms"] = {"": _rms(rows)}
         found["output_std"] = {"": float((rows - rows.mean(0)).square().mean().sqrt())}

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as tree
 
 from chymist.doctor.patient import Patient, tensors
 from chymist.doctor.quantity import Quantity, Values
+from chymist.instruments.calling import called
 
 
 def measure(patient: Patient) -> Values:
     """Enter what is not finite, by name; sizes of features over samples; size of the targets.
 
     `input_rms`: root mean square of all numeric inputs (""), and the largest, median and smallest
-    of a feature's, features that do not vary aside. `input_offset`: the median of a feature's
+    of a feature's, features that do not vary aside, and those that the loss has no slope by: codes
+    among numbers, which an embedding looks up. `input_offset`: the median of a feature's
     |mean| over its standard deviation. A feature is one entry of a sample, of a picture a channel,
-    of tokens the last dimension.
+    of tokens the last dimension. One gradient evaluation.
     """
     found: dict[str, dict[str, float]] = {
         "not_finite": {
             n: float((~t.isfinite()).sum()) for n, t in _named(patient).items() if _bad(t)
         }
     }
-    columns = [
-        c for t in tensors(patient.x)
-        if t.is_floating_point() and t.ndim > 1 and not _bad(t) and (c := _columns(t)).numel()
-    ]  # fmt: skip
+    columns = _read(patient)
     if columns and all(len(c) > 1 for c in columns):
         squares = torch.cat([c.square().mean(0) for c in columns])
         means = torch.cat([c.mean(0) for c in columns])
@@ -55,6 +55,39 @@ def _named(patient: Patient) -> dict[str, Tensor]:
     return {**named, **dict(patient.model.named_parameters())}
 
 
+def _read(patient: Patient) -> list[Tensor]:
+    """Return what the model computes with of each numeric input: matrices (draw, feature)."""
+    leaves, spec = tree.tree_flatten(patient.x)
+    kept = [
+        i for i, t in enumerate(leaves)
+        if isinstance(t, Tensor) and t.is_floating_point() and t.ndim > 1 and t.numel()
+        and not _bad(t)
+    ]  # fmt: skip
+    columns = [_columns(leaves[i]) for i in kept]
+    made = [
+        t.detach().clone().requires_grad_() if i in kept else t for i, t in enumerate(leaves)
+    ]  # fmt: skip
+    try:
+        with torch.enable_grad():
+            out = called(patient.model, _own(patient), tree.tree_unflatten(made, spec))
+            loss = patient.loss(out, patient.y)
+            slopes = torch.autograd.grad(loss, [made[i] for i in kept], allow_unused=True)
+    except Exception:  # A loss may not be defined here, which other quantities say.
+        return columns
+    used = [
+        torch.zeros(c.shape[1], dtype=torch.bool) if s is None else _columns(s).any(0).cpu()
+        for c, s in zip(columns, slopes, strict=True)
+    ]
+    if not any(bool(u.any()) for u in used):
+        return columns  # Nothing comes back to any input: that is no matter of inputs.
+    return [c[:, u] for c, u in zip(columns, used, strict=True) if bool(u.any())]
+
+
+def _own(patient: Patient) -> dict[str, Tensor]:
+    named = {n: p.detach() for n, p in patient.model.named_parameters()}
+    return {**named, **{n: b.clone() for n, b in patient.model.named_buffers()}}
+
+
 def _bad(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and not bool(tensor.isfinite().all())
 
@@ -65,4 +98,4 @@ def _columns(tensor: Tensor) -> Tensor:
     return wide.movedim(1, -1).flatten(0, -2) if wide.ndim > 3 else wide.flatten(0, -2)
 
 
-SOUNDNESS = Quantity("soundness", measure, price=0.1, moments=("before",))
+SOUNDNESS = Quantity("soundness", measure, price=2, moments=("before",))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -37,9 +39,11 @@ def measure(patient: Patient) -> Values:
         return {}  # One that searches along its line has no step to be too long.
     moved, made = _copied(patient, patient.optimizer)
     reached: set[str] = set()
-    losses = [_step(patient, moved, made, reached)]
-    while len(losses) <= STEPS and math.isfinite(losses[-1]):
-        losses.append(_step(patient, moved, made, reached))
+    with _iterating(patient):
+        rest = {n: b.clone() for n, b in patient.model.named_buffers()}
+        losses = [_step(patient, moved, rest, made, reached)]
+        while len(losses) <= STEPS and math.isfinite(losses[-1]):
+            losses.append(_step(patient, moved, rest, made, reached))
     known = [v for v in losses if math.isfinite(v)]
     end = losses[-1] if math.isfinite(losses[-1]) else math.inf
     found = {
@@ -50,6 +54,22 @@ def measure(patient: Patient) -> Values:
         found["trial_no_gradient"] = {n: 1.0 for n in moved if n not in reached}
         found |= _preconditioned(patient, moved, made)
     return found
+
+
+@contextmanager
+def _iterating(patient: Patient) -> Iterator[None]:
+    """Let spectral norms follow their weights, as they do in training: by iterated buffers."""
+    norms = [
+        m for m in patient.model.modules() if type(m).__name__ == "_SpectralNorm" and patient.mode
+    ]
+    kept = [m.training for m in norms]
+    for norm in norms:
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, training in zip(norms, kept, strict=True):
+            norm.train(training)
 
 
 def _rise(losses: list[float]) -> float:
@@ -91,13 +111,14 @@ def _copied(
 
 
 def _step(
-    patient: Patient, moved: dict[str, Tensor], made: torch.optim.Optimizer, reached: set[str]
-) -> float:
+    patient: Patient, moved: dict[str, Tensor], rest: dict[str, Tensor],
+    made: torch.optim.Optimizer, reached: set[str],
+) -> float:  # fmt: skip
     """Take one step of the copy, and return the loss before it; note what gets a gradient."""
     lost: list[float] = []
 
     def closure() -> Tensor:
-        value = _loss(patient, moved)
+        value = _loss(patient, moved, rest)
         lost.append(float(value.detach()))
         slopes = torch.autograd.grad(value, list(moved.values()), allow_unused=True)
         for (name, copied), slope in zip(moved.items(), slopes, strict=True):
@@ -111,9 +132,8 @@ def _step(
     return lost[0]
 
 
-def _loss(patient: Patient, moved: dict[str, Tensor]) -> Tensor:
+def _loss(patient: Patient, moved: dict[str, Tensor], rest: dict[str, Tensor]) -> Tensor:
     own = {n: p.detach() for n, p in patient.model.named_parameters()}
-    rest = {n: b.clone() for n, b in patient.model.named_buffers()}
     return torch.as_tensor(
         patient.loss(called(patient.model, {**own, **rest, **moved}, patient.x), patient.y)
     )

@@ -11,8 +11,6 @@ from chymist.doctor.rule import Rule
 
 WHERE = {
     "parameter": "parameter {layer} is not finite before the step: the update before made it so",
-    "input": "the inputs of the batch are not finite",
-    "target": "the targets of the batch are not finite",
     "layer": "the output of {layer} is the first that is not finite, its inputs still were",
     "loss": "the loss is not finite, the model's output still is",
     "gradient": "the gradient of {layer} is not finite, outputs and loss still are",
@@ -21,8 +19,6 @@ WHERE = {
 REMEDY = {
     "parameter": "a smaller step size, or gradients clipped before the step: "
                  "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
-    "input": "look for missing values in the data: assert torch.isfinite(x).all()",
-    "target": "look for missing values in the targets: assert torch.isfinite(y).all()",
     "layer": "look at what {layer} divides by, takes the root or logarithm of, or exponentiates; "
              "if its inputs have grown over many steps, take a smaller step size",
     "loss": "take losses from logits (F.cross_entropy, F.binary_cross_entropy_with_logits), and "
@@ -36,8 +32,8 @@ REMEDY = {
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find a step at which a value was not finite."""
     found = chart.facts.get("non_finite")
-    if not found:
-        return
+    if not found or found["kind"] not in WHERE:
+        return  # Data that are not finite are no matter of steps: see `non_finite`.
     step, kind = int(found["step"]), found["kind"]
     layer = found["layer"] or ("the model" if kind in ("layer", "gradient") else "")
     back = found.get("recovered")

@@ -35,11 +35,24 @@ def judge(chart: Chart) -> Iterator[Finding]:
     total = len(known) + len(apart)
     cut = [n for n in apart if _computes_before(chart, n, known)]
     idle = [n for n in apart if n not in cut]
-    still = [n for n in zero.values if n not in apart] if zero is not None else []
+    never = [n for n in zero.values if n not in apart] if zero is not None else []
+    still = [n for n in never if not _cancels(n, set(known) - set(never))]
     if cut:
         yield _told(cut, total, CUT)
     if still:
         yield _told(still, total, STILL)
+    if cancelled := [n for n in never if n not in still]:
+        yield Finding(
+            rule="no-gradient", severity="note", layer=cancelled[0].rpartition(".")[0],
+            says=f"{len(cancelled)} of {total} parameter tensors shift outputs in a way that the "
+                 f"loss does not see, {cancelled[0]} first",
+            value=len(cancelled) / max(total, 1), threshold=0.0,
+            formula="biases without gradient, of weights with one",
+            why="Signals come back to the layer, and cancel in the sum over samples and outputs: a "
+                "loss of differences of scores does not change when all of them are shifted.",
+            remedy=f"nothing; or leave {cancelled[0]} out: bias=False",
+            study="barron-approximation",
+        )  # fmt: skip
     if idle:
         share = len(idle) / max(total, 1)
         yield Finding(
@@ -64,6 +77,12 @@ def _told(names: list[str], total: int, kind: tuple[str, str, str]) -> Finding:
             "more neurons for the same error.",
         remedy=remedy, study="barron-approximation",
     )  # fmt: skip
+
+
+def _cancels(name: str, learning: set[str]) -> bool:
+    """Return whether a bias has no gradient though its layer's weight has: signals that cancel."""
+    layer, _, kind = name.rpartition(".")
+    return kind == "bias" and f"{layer}.weight" in learning
 
 
 def _computes_before(chart: Chart, name: str, known: dict[str, float]) -> bool:

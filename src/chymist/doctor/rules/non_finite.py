@@ -14,15 +14,22 @@ RISEN = 3.0
 """Times the loss at the start: beyond, the step may have been too long."""
 
 
+GIVEN = {"input": "the inputs", "target": "the targets"}
+"""What of a later batch may not be finite."""
+
+
 def judge(chart: Chart) -> Iterator[Finding]:
     """Find inputs, targets, parameters, a loss or gradients that are not finite, or soon not."""
     found, slopes = at_start(chart, "not_finite"), at_start(chart, "gradient_rms")
-    wrong = dict(found.values) if found is not None else {}
+    given, wrong = None, dict(found.values) if found is not None else {}
     broken = [n for n, v in slopes.values.items() if not math.isfinite(v)] if slopes else []
     start, peak, end = (number(chart, f"trial_{n}") for n in ("start", "peak", "end"))
     for name, count in wrong.items():
         yield _told(f"{name} has {count:.0f} values that are not finite", count, _layer(name))
-    if wrong:
+    seen = chart.facts.get("non_finite") or {}
+    if not wrong and (given := GIVEN.get(seen.get("kind", ""))):
+        yield _told(f"{given} of the batch at step {seen['step']} are not finite", 1.0)
+    if wrong or given:
         return
     if at_start(chart, "loss") is not None and not math.isfinite(number(chart, "loss")):
         yield _told("the loss is not finite before training", 1.0)

@@ -57,9 +57,10 @@ def judge(chart: Chart) -> Iterator[Finding]:
     # Where more than that is gone of a training's own loss, it was its own trial, and a longer one.
     course = trends.course(chart)
     learnt = course is not None and course.fallen - 2 * course.error > 1 - LEFT
-    overshoots = (
-        number(chart, "trial_rise") > SOME and end > (far + LEFT * (1 - far)) * start and not learnt
-    )
+    # Momentum swings about a minimum at any stable step, and no higher than it came from.
+    above = "start" if _swings(chart) else "least"
+    over = rise if above == "start" else number(chart, "trial_rise")
+    overshoots = over > SOME and end > (far + LEFT * (1 - far)) * start and not learnt
     if sharp > limit:
         ratio = sharp / limit
         # Where the first steps are taken well, the network moves to a flatter place.
@@ -83,8 +84,10 @@ def judge(chart: Chart) -> Iterator[Finding]:
     beyond = number(chart, "trial_sharpness") / number(chart, "trial_threshold")
     if rise > PEAK or (math.isfinite(end) and end > start and rise > SOME):
         bad = rise > RUINOUS or end > start
-        # Gradients that the loop clips are not clipped in the trial.
-        other = learnt and _clips(chart)
+        # Gradients that the loop clips are not clipped in the trial; a rule that adds up squares
+        # takes its largest step first, and no second one like it.
+        shrinks = chart.facts["optimizer"].get("rule") == "Adagrad" and end < LEFT * start
+        other = (learnt and _clips(chart)) or shrinks
         yield Finding(
             rule="step-size", severity="note" if other else "critical" if bad else "warning",
             says=f"the step size {lr:.3g} is too large" + _tried(start, peak, end),
@@ -97,14 +100,14 @@ def judge(chart: Chart) -> Iterator[Finding]:
             study="edge-of-stability",
         )  # fmt: skip
     elif overshoots:
-        value = number(chart, "trial_rise")
         yield Finding(
             rule="step-size", severity="warning",
             says=f"the step size {lr:.3g} is too large: in 20 trial steps on one batch the loss "
-                 f"rose to {value:.3g} times its least, and {end / start:.0%} of it were left",
-            value=value, threshold=SOME, formula="1.05 times the least loss before, and more than "
-            "half of the loss left",
-            why="On one batch steps below the threshold of stability only lower the loss; a rise "
+                 f"rose to {over:.3g} times its {above}, and {end / start:.0%} of it were left",
+            value=over, threshold=SOME, formula="1.05 times the least loss before (with momentum: "
+            "the loss at the start), and more than half of the loss left",
+            why="On one batch steps below the threshold of stability only lower the loss, or with "
+                "momentum swing below where they began; a rise "
                 "says that they overshoot along some direction. Networks may move on to a flatter "
                 "place, and have then learnt the batch; here they have not. Deep networks without "
                 "a straight skip path (post-norm) are the first to go.",
@@ -138,6 +141,12 @@ def judge(chart: Chart) -> Iterator[Finding]:
             remedy=_smaller(lr, beyond),
             study="edge-of-stability",
         )  # fmt: skip
+
+
+def _swings(chart: Chart) -> bool:
+    """Return whether the optimizer remembers its steps: momentum, or a mean of gradients."""
+    held = chart.facts.get("optimizer", {})
+    return bool(held.get("momentum") or max(held.get("betas", [0.0])[:1]))
 
 
 def _clips(chart: Chart) -> bool:
