@@ -146,3 +146,43 @@ def test_a_fault_is_still_read_first_among_codes() -> None:
     model = Coded(looked_up=True)
     x = torch.cat([torch.randint(40, (64, 1)).float(), 500 * torch.randn(64, 4)], 1)
     assert first(model, squares, (x, x[:, 1:2] / 500), adam(model)).rule == "input-scale"
+
+
+class Graph(nn.Module):
+    """Nodes that take the mean of all others: none can be computed alone."""
+
+    def __init__(self, nodes: int) -> None:
+        super().__init__()
+        self.mean = torch.full((nodes, nodes), 1 / nodes)
+        self.body = mlp([20, 32, 5])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.body(x - self.mean @ x))
+
+
+class Residual(nn.Module):
+    """A branch whose weight is a single number, of no dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = mlp([20, 32, 20]), nn.Linear(20, 5)
+        self.share = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.head(x + self.share * self.body(x)))
+
+
+@pytest.mark.parametrize("kind", ["graph", "residual"])
+def test_what_cannot_be_measured_is_said_in_a_line(kind: str) -> None:
+    x, y = classes()
+    model = Graph(len(x)) if kind == "graph" else Residual()
+    optimizer = adam(model)
+    with chymist.watch(model, cross_entropy, optimizer, budget=0.9) as watched:
+        for _ in range(30):
+            optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()
+            optimizer.step()
+    off = watched.chart.off
+    assert all("a part of its batch" in why for why in off.values()), off
+    assert {"noise", "kernel"} & set(off) == ({"noise", "kernel"} if kind == "graph" else set())
+    assert bool(watched.chart.series("noise_trace")) == (kind == "residual")

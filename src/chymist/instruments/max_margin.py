@@ -101,7 +101,7 @@ def stationarity(made: Networks, tolerance: float = 0.05) -> Stationarity:
     smallest = q.amin(1)
     separated = (smallest > 0) & q.isfinite().any(1)
     active = (q <= (1 + tolerance) * smallest[:, None]) & separated[:, None]
-    weights = torch.cat([w.detach().double().flatten(1) for w in leaves], 1).cpu()
+    weights = torch.cat([w.detach().double().reshape(len(w), -1) for w in leaves], 1).cpu()
     columns = torch.nonzero(active.any(0)).flatten().tolist()
     slopes = torch.stack([_slope(every, c, leaves) for c in columns], 1) if columns else None
     multipliers = torch.zeros_like(q)
@@ -139,7 +139,7 @@ def _slope(margins: Tensor, column: int, leaves: tuple[Tensor, ...]) -> Tensor:
     one[:, column] = 1
     slopes = torch.autograd.grad(margins, leaves, one, retain_graph=True, allow_unused=True)
     parts = [
-        (torch.zeros_like(w) if s is None else s).double().flatten(1)
+        (torch.zeros_like(w) if s is None else s).double().reshape(len(w), -1)
         for s, w in zip(slopes, leaves, strict=True)
     ]
     return torch.cat(parts, 1).cpu()

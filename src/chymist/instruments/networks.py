@@ -51,7 +51,10 @@ class Networks:
     @property
     def norm(self) -> Float[Tensor, " lane"]:
         """The Euclidean norm of each lane's parameters, in float64."""
-        squares = [p.detach().double().square().flatten(1).sum(1) for p in self.parameters.values()]
+        squares = [
+            p.detach().double().square().reshape(len(p), -1).sum(1)
+            for p in self.parameters.values()
+        ]
         return torch.as_tensor(torch.stack(squares).sum(0).sqrt())
 
     @property

@@ -290,7 +290,9 @@ class _Alone:
             return (out * slope.unsqueeze(1)).sum()
 
         made = torch.vmap(torch.func.grad(value), in_dims=(None, 0, 0))(own, x, slope)
-        return torch.cat([made[n].flatten(2) for n in names], dim=2).movedim(0, 1)
+        return torch.cat([made[n].reshape(*made[n].shape[:2], -1) for n in names], dim=2).movedim(
+            0, 1
+        )
 
     def one(self, names: Sequence[str], sample: int) -> Tensor:
         """Return one sample's gradient (lane, entry), by an ordinary backward pass."""

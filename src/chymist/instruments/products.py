@@ -109,7 +109,7 @@ def backward(
         CannotMeasure: an operation of the graph has no second derivative.
     """
     try:
-        return torch.autograd.grad(
+        found = torch.autograd.grad(
             list(outputs),
             list(inputs),
             list(vectors),
@@ -120,6 +120,13 @@ def backward(
         )
     except (RuntimeError, NotImplementedError) as error:
         raise _no_second_derivative(graph, error) or error from error
+    if not batched:
+        return found
+    # Zeros of what nothing depends on come once, and not for each vector.
+    return tuple(
+        f.expand(len(vectors[0]), *i.shape) if f.ndim == i.ndim else f
+        for f, i in zip(found, inputs, strict=True)
+    )
 
 
 def own_functions(graph: Gradient) -> set[str]:

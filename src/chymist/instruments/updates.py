@@ -108,10 +108,7 @@ def stacked_update_ratio(
     >>> stacked_update_ratio({"w": w}, {"w": w * torch.tensor([[1.5], [1.0]])})
     {'w': tensor([0.5000, 0.0000], dtype=torch.float64)}
     """
-    return {
-        n: (after[n] - w).double().flatten(1).norm(dim=1) / w.double().flatten(1).norm(dim=1)
-        for n, w in before.items()
-    }
+    return {n: _norm(after[n] - w) / _norm(w) for n, w in before.items()}
 
 
 def _stepped(
@@ -163,3 +160,9 @@ def _fit(before: Mapping[str, Tensor | None], after: Mapping[str, Tensor | None]
                     f"parameter {name} has values that are not finite {when} the update",
                     "a measurement needs finite values",
                 )
+
+
+def _norm(stacked: Tensor) -> Tensor:
+    # A parameter of no dimension has its lanes alone.
+    norm: Tensor = stacked.double().reshape(len(stacked), -1).norm(dim=1)
+    return norm

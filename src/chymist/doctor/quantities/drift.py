@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as tree
 
 from chymist.doctor.patient import Patient
+from chymist.doctor.quantities.parts import of_a_part
 from chymist.doctor.quantity import Quantity, Values
 from chymist.instruments import kernel_drift, ntk, relative_drift
 
@@ -50,7 +51,8 @@ def measure_kernel(patient: Patient) -> Values:
         x = then.x[:SAMPLES]
         kept = patient.memory.get("kernel")
         if kept is None:
-            kept = patient.memory["kernel"] = ntk(Projected(then.model), x).detach()
+            with of_a_part():
+                kept = patient.memory["kernel"] = ntk(Projected(then.model), x).detach()
     turned = kernel_drift(kept, ntk(Projected(patient.model), x)).turned
     return {"kernel_turned": {"": float(turned)}}
 

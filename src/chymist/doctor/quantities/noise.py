@@ -9,6 +9,7 @@ from torch import Tensor
 
 from chymist.doctor.patient import Patient
 from chymist.doctor.quantities.gradients import norms
+from chymist.doctor.quantities.parts import of_a_part
 from chymist.doctor.quantities.updates import norms_of
 from chymist.doctor.quantity import Quantity, Values
 from chymist.errors import CannotMeasure
@@ -87,8 +88,9 @@ def _by_groups(patient: Patient, n: int) -> tuple[float, float]:
     for first in range(0, GROUPS * size, size):
         part = slice(first, first + size)
         x = _rows(patient.x, part)
-        made = objective(patient.model, patient.loss, (x, patient.y[part]), only=patient.used)
-        slopes.append(made.gradient[0].double())
+        with of_a_part():
+            made = objective(patient.model, patient.loss, (x, patient.y[part]), only=patient.used)
+            slopes.append(made.gradient[0].double())
     every = torch.stack(slopes)
     mean = every.mean(0)
     trace = float(size * (every - mean).square().sum() / (GROUPS - 1))

@@ -19,9 +19,8 @@ PEAK, RUINOUS = 3.0, 10.0
 """How far the loss may rise in the first steps, over its start: a step r times the best along its
 direction changes the loss by D (r^2 - 2 r), D at most the loss, so that 3 is r = 2.7 and more."""
 SOME = 1.05
-"""A rise that is more than what batches and rounding do. With `LEFT` it spoke of 2 of 300 networks
-at random, at a fifth of the largest stable step and less (`benchmarks/doctor/false_alarms.py`):
-their loss had risen to 2.4 and 4.7 times its least."""
+"""A rise that is more than what rounding does. With `LEFT` it spoke of none of 187 networks at
+random that trained well (`benchmarks/doctor/false_alarms.py`)."""
 LEFT = 0.5
 """Of the loss after the trial steps: networks that soon grow out of a threshold that they start
 beyond, a catapult, have then learnt most of the batch."""
