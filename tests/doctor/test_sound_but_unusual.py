@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import chymist
 from chymist.doctor.chart import Chart, Reading
+from chymist.doctor.rules.clipped import CLIPPED
 from chymist.doctor.rules.no_gradient import NO_GRADIENT
 from chymist.doctor.rules.slow_descent import SLOW_DESCENT
 from chymist.doctor.rules.step_size import STEP_SIZE
@@ -125,6 +126,17 @@ def test_a_schedule_that_leaves_nothing_to_the_second_half() -> None:
     assert scheduled(0.4, 12, 0.95) == []  # It has learnt all the same.
     assert scheduled(0.1, 40, 0.4) == []  # A tenth at each third of a training.
     assert scheduled(1.0, 120, 0.4) == []
+
+
+@pytest.mark.parametrize(("size", "said"), [(100.0, "warning"), (2.0, "note")])
+def test_clipping_that_leaves_little_of_a_stable_step(size: float, said: str) -> None:
+    chart = Chart({"optimizer": {"rule": "SGD", "lr": 0.1}, "watch": {"steps": 60}})
+    chart.add("gradient_size", Reading(0, {"": size}))
+    for step in range(60):
+        chart.add("gradient_norm", Reading(step, {"": 1.0}))
+        chart.add("sharpness", Reading(step, {"": 10.0}))
+        chart.add("sharpness_threshold", Reading(step, {"": 20.0}))
+    assert [f.severity for f in CLIPPED.judge(chart)] == [said]
 
 
 def test_a_model_that_returns_its_loss_is_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,13 +24,16 @@ def measure(patient: Patient) -> Values:
     and `loss_of_rows` that of random outputs as they come and in the targets' shape: they differ
     where a broadcast compares every output with every target.
     `unused` names parameters that do not enter the loss; `gradient_rms` and `parameter_rms` are
-    root mean squares. `probabilities` says that outputs have been through a softmax or sigmoid.
+    root mean squares, `gradient_size` is the norm of the whole gradient. `probabilities` says that
+    outputs have been through a softmax or sigmoid.
     """
     made = patient.slopes()
     found: dict[str, dict[str, float]] = {"loss": {"": float(made.loss)}}
     own = dict(patient.model.named_parameters())
     found["unused"] = {n: 1.0 for n, s in made.slopes.items() if s is None}
     found["gradient_rms"] = {n: _rms(s) for n, s in made.slopes.items() if s is not None}
+    known = [s for s in made.slopes.values() if s is not None]
+    found["gradient_size"] = {"": math.hypot(*(float(s.double().norm()) for s in known))}
     found["parameter_rms"] = {n: _rms(own[n]) for n in made.slopes}
     out, y = made.output, patient.given
     if isinstance(out, Tensor) and out.is_floating_point() and out.ndim and out.numel():

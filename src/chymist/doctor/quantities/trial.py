@@ -119,6 +119,11 @@ def _step(
 
     def closure() -> Tensor:
         value = _loss(patient, moved, rest)
+        if not value.requires_grad:
+            raise CannotMeasure(
+                "the loss does not depend on any parameter",
+                "compute it from the model's output without detach, item or numpy",
+            )
         lost.append(float(value.detach()))
         slopes = torch.autograd.grad(value, list(moved.values()), allow_unused=True)
         for (name, copied), slope in zip(moved.items(), slopes, strict=True):
