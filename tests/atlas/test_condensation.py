@@ -78,6 +78,15 @@ def test_masks_keep_their_share_and_follow_their_targets():
     np.testing.assert_allclose(masked.isel(feature=0), taught.transpose("seed", "sample"))
 
 
+def test_dropout_differs_from_plain_training_by_its_masks_alone():
+    kept = run("regularised", keep=1.0, dropout_steps=400)
+    apart = kept.sel(arm=["dropout", "penalty"]) / kept.sel(arm="plain")
+    np.testing.assert_allclose(apart.test_error, 1, rtol=1e-5)
+    np.testing.assert_array_equal(apart.directions, 1)
+    batches = kept.test_error.sel(arm="batches") / kept.test_error.sel(arm="plain")
+    assert (abs(np.log(batches)) > 0.01).all()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -126,7 +126,7 @@ $R_1 = \frac{1-q}{2qn} \sum_i \sum_j (a_j \sigma(w_j \cdot x_i))^2$ to the loss.
                           "xu2025condensation", "maennel2018gradient"),
     presets={"quick": {}, "paper": {"seeds": 20, "clock": 5000, "steps": 100_000,
                                     "size_steps": 100_000, "dropout_steps": 100_000}},
-    cost={"quick": 65, "paper": 600},
+    cost={"quick": 65, "paper": 625},
     answers=("features", "activation", "initialisation", "implicit-bias", "batch-size",
              "generalisation"),
     cover="features",

@@ -22,7 +22,7 @@ from chymist.study import Control, Experiment, Figure
 
 POINTS, INPUTS, HELD_OUT = 30, 10, 1000
 MASKS = 256
-"""Masks drawn for each point; a minibatch is 30 of the pairs of a point and a mask."""
+"""Masks drawn for each point: each update takes the next of every point, from the first again."""
 EXPONENT = 0.1
 LR = 3e-3
 ARMS = ("plain", "dropout", "penalty", "batches")
@@ -31,9 +31,10 @@ ARMS = ("plain", "dropout", "penalty", "batches")
 def regularised(p: Any, bench: Bench) -> xr.Dataset:
     """Train one network a seed in four ways, as many updates each.
 
-    "plain": full batch. "dropout": each hidden neuron kept with probability `keep`, at each of 30
-    pairs of a point and a mask. "penalty": full batch, dropout's mean penalty added to the loss.
-    "batches": minibatches of two points.
+    "plain": full batch. "dropout": full batch, too, each point with a mask of its own that keeps
+    each hidden neuron with probability `keep`. "penalty": full batch, dropout's mean penalty added
+    to the loss. "batches": minibatches of two points. So dropout has no noise but that of masks:
+    over many updates small batches condense by themselves.
 
     Returns:
         directions (arm, seed, step), test_error (arm, seed): mean squared, on 1000 other points.
@@ -44,19 +45,20 @@ def regularised(p: Any, bench: Bench) -> xr.Dataset:
     build = partial(models.Contributions, INPUTS, p.width, activation="tanh", alpha=1.0)
     start = partial(models.normal_start, std=p.width**-EXPONENT)
     networks = bench.networks(build, start)
-    ways: dict[str, tuple[Any, Any, Any, int | None]] = {
-        "plain": (x, y, models.penalised_error, None),
-        "dropout": (pairs, masked, partial(models.dropout_error, keep=p.keep), POINTS),
-        "penalty": (x, y, partial(models.penalised_error, keep=p.keep), None),
-        "batches": (x, y, models.penalised_error, 2),
+    in_turn = {"batch": POINTS, "shuffle": False}
+    ways: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
+        "plain": (x, y, models.penalised_error, {}),
+        "dropout": (pairs, masked, partial(models.dropout_error, keep=p.keep), in_turn),
+        "penalty": (x, y, partial(models.penalised_error, keep=p.keep), {}),
+        "batches": (x, y, models.penalised_error, {"batch": 2}),
     }
     counted = instruments.training_condensation("inner", "outer")
     runs = []
     for arm in ARMS:
-        points, target, loss, batch = ways[arm]
+        points, target, loss, batches = ways[arm]
         run = bench.train(
-            networks, Adam(LR), points, target, steps=p.dropout_steps, loss=loss, batch=batch,
-            record={counted: every(max(1, p.dropout_steps // 40))}, label=arm,
+            networks, Adam(LR), points, target, steps=p.dropout_steps, loss=loss,
+            record={counted: every(max(1, p.dropout_steps // 40))}, label=arm, **batches,
         )  # fmt: skip
         apart = run.end.predict(other).sum("feature") - wanted.isel(feature=0)
         error = (apart**2).mean("sample")
@@ -75,7 +77,7 @@ def _taught(bench: Bench, purpose: str, count: int) -> tuple[xr.DataArray, xr.Da
 def _with_masks(
     p: Any, bench: Bench, x: xr.DataArray, y: xr.DataArray
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Every point with each of its masks; a mask follows the target in further columns."""
+    """All points with a mask each, and again with the next; masks follow targets as columns."""
     mask = bench.draw(
         "masks", lambda key: samples((key.random((MASKS * POINTS, p.width)) < p.keep).astype("f4"))
     )

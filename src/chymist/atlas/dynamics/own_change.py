@@ -13,7 +13,7 @@ import xarray as xr
 from chymist.atlas.dynamics import condensation_figures as draw
 from chymist.atlas.dynamics.own_weights import drawn, grouped, trained
 from chymist.bench import Bench
-from chymist.claims import Claim, below
+from chymist.claims import Claim, between
 from chymist.study import Control, Experiment, Figure
 
 WHEN = ("before", "after")
@@ -73,7 +73,7 @@ CHANGE = Experiment(
     "own-change", "The directions of the neurons of a network's layers before a training and after "
     "it: yours, or those of the network that is trained here.", changed_layers, claims=(
         Claim("fewer-directions", "Training takes a tenth or more of a layer's directions away.",
-              share_left, below(0.9)),
+              share_left, between(0, 0.9)),
     ),
     figures=(Figure("before-and-after", "Directions of each layer before the training and after "
                     "it, by seed.", draw.layers),),

@@ -199,7 +199,7 @@ least lies below the known words.
                           "mochihashi2009bayesian"),
     presets={"quick": {}, "paper": {"letters": 3_000_000, "merge_letters": 1_000_000,
                                     "kinds": 2500, "together": 40}},
-    cost={"quick": 35, "paper": 600},
+    cost={"quick": 35, "paper": 105},
     answers=("structure", "solvers"), cover="code-lengths",
     input=Input("a text in UTF-8, of any script, its spaces taken as known words; or word/TAG "
                 "pairs", (".txt", ".pos"), data.text,
