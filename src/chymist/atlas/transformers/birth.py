@@ -39,8 +39,10 @@ def attention(p: Any, bench: Bench) -> xr.Dataset:
             models.Transformer, p.keys, width, width=width, blocks=1, hidden=1, causal=False,
         )  # fmt: skip
         network = _network(bench, build, partial(models.transformer_start, division=0.0), seed)
-        x = _tokens(bench, seed, p.keys * width)
-        heads = instruments.attention_saturation(network, x, [1.0, width**0.5])
+        x = _tokens(bench, seed, p.keys * width).unflatten(1, (p.keys, width))
+        # Of the block nothing but its attention is measured.
+        head = network.get_submodule("residuals.0")
+        heads = instruments.attention_saturation(head, x, [1.0, width**0.5])
         (found,) = heads.values()
         return torch.stack(
             [found.participation, found.entropy_share, found.logit_std]
@@ -96,7 +98,7 @@ def streams(p: Any, bench: Bench) -> xr.Dataset:
         stream (Pre-Norm: input over stream; Post-Norm: the product of what norms divide by).
     """
     rows = []
-    for name in ARRANGEMENTS:
+    for name in _apart(p):
         alpha, beta = _constants(p, name, p.blocks)
         build = partial(
             models.Transformer, p.stream_keys, p.stream_width, width=p.stream_width,
@@ -118,16 +120,16 @@ def streams(p: Any, bench: Bench) -> xr.Dataset:
             else:
                 rows.append([stream, alike, (alpha / norms).cumprod(0)])
     values = np.array([[v.numpy() for v in row] for row in rows])
-    values = values.reshape(len(ARRANGEMENTS), len(bench.seeds), 3, -1)
+    values = values.reshape(len(_apart(p)), len(bench.seeds), 3, -1)
     coords = {
-        "norm": list(ARRANGEMENTS), "seed": list(bench.seeds),
+        "norm": list(_apart(p)), "seed": list(bench.seeds),
         "residual": range(1, 2 * p.blocks + 1),
     }  # fmt: skip
     found = {
         n: xr.DataArray(values[:, :, i], dims=tuple(coords), coords=coords)
         for i, n in enumerate(("variance", "cosine", "gain"))
     }
-    return _named(found, {
+    return _named({n: _all_three(array) for n, array in found.items()}, {
         "variance": "second moment of the stream after a residual",
         "cosine": "mean cosine between tokens",
         "gain": "share of the input in the stream's size",
@@ -164,7 +166,7 @@ def one_step(p: Any, bench: Bench) -> xr.Dataset:
     rules = {"descent": GradientDescent(p.step), "sign": Adam(p.step)}
     x, y = _recall(bench, 16)
     found = []
-    for name in ARRANGEMENTS:
+    for name in _apart(p):
         for depth in p.depth.values.tolist():
             alpha, beta = _constants(p, name, depth)
             build = partial(
@@ -182,7 +184,7 @@ def one_step(p: Any, bench: Bench) -> xr.Dataset:
                 found.append(size.expand_dims(norm=[name], depth=[depth], rule=[rule]))
     change = xr.combine_by_coords([f.rename("change").to_dataset() for f in found], join="outer")
     return _named(
-        {"change": change.change.sel(norm=list(ARRANGEMENTS), rule=list(rules))},
+        {"change": _all_three(change.change.sel(norm=list(_apart(p)), rule=list(rules)))},
         {"change": "change of the outputs by one step, root mean square"},
     )
 
@@ -229,6 +231,15 @@ def widths(p: Any, bench: Bench) -> xr.Dataset:
 def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean cross entropy against rows that add up to 1."""
     return functional.cross_entropy(prediction, target)
+
+
+def _apart(p: Any) -> tuple[str, ...]:
+    """Return what to measure: without its constants DeepNorm is Post-Norm, bit by bit."""
+    return ARRANGEMENTS if p.constants == "deep-norm" else ARRANGEMENTS[:2]
+
+
+def _all_three(found: xr.DataArray) -> xr.DataArray:
+    return found.isel(norm=[0, 1, found.sizes["norm"] - 1]).assign_coords(norm=list(ARRANGEMENTS))
 
 
 def _constants(p: Any, name: str, blocks: int) -> tuple[float, float]:
