@@ -23,6 +23,8 @@ from chymist.theory import code_length
 
 POINTS = 25
 """Places at which the curves of merging are kept."""
+PART = 2**22
+"""Bytes of a text that are read at a time."""
 LARGE = 2_000_000
 """Of every so many symbols a substring must occur once to be thought of as a word."""
 
@@ -131,8 +133,11 @@ def segmented_text(p: Any, run: xr.Dataset, given: xr.Dataset | None) -> Iterato
 
 
 def _letters(p: Any, given: xr.Dataset | None) -> Letters:
-    content = data.english() if given is None else given.text.values.tobytes()
-    return data.letters(content, ends=p.ends)
+    if given is None:
+        return data.letters(data.english(), ends=p.ends)
+    octets = given.text.values
+    parts = (octets[i : i + PART].tobytes() for i in range(0, len(octets), PART))
+    return data.letters(parts, ends=p.ends)
 
 
 def _text(p: Any, bench: Bench) -> Letters:
