@@ -268,7 +268,7 @@ v_l)^{-1/2}$, DeepNorm's $\prod (1 + v_l/\alpha^2)^{-1/2}$ with $v_l/\alpha^2 = 
              "depth": (2, 4, 8, 16, 32, 48), "width": (64, 128, 256, 512, 1024),
              "task_width": 128, "lr": (1e-4, 3e-4, 1e-3, 3e-3), "steps": 2000,
              "sequences": 16_384}},
-    cost={"quick": 165, "paper": 20_000},
+    cost={"quick": 110, "paper": 20_000},
     answers=("initialisation", "attention", "depth", "width", "stability", "step-size", "remedy"),
     cover="birth-participation",
 )  # fmt: skip
