@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -65,6 +66,8 @@ Onlooker = Callable[[Sequence[Instrument], Lanes, int], Look | None]
 
 _MEASURED = 256
 """Samples at most from which the memory of a forward pass is extrapolated."""
+_SAVED: WeakKeyDictionary[nn.Module, dict[tuple[int, int], int]] = WeakKeyDictionary()
+"""Bytes that a module's forward pass keeps, by samples and features: found once."""
 
 
 def every(n: int = 1) -> Schedule:
@@ -275,6 +278,13 @@ class Ensemble:
         samples = x.shape[-2]
         # As much a sample, however many there are.
         x = self._first_samples(x, min(batch or _MEASURED, _MEASURED))
+        known = _SAVED.setdefault(self.module, {})
+        size = (len(x), x.shape[-1])
+        if size not in known:
+            known[size] = self._kept_by_a_pass(x)
+        return known[size] * samples / len(x)
+
+    def _kept_by_a_pass(self, x: Tensor) -> int:
         first = {n: p[:1].detach().requires_grad_() for n, p in self.parameters.items()}
         own = {p.untyped_storage().data_ptr() for p in first.values()}
         saved: dict[int, int] = {}
@@ -293,7 +303,7 @@ class Ensemble:
             buffers = {n: b[:1] for n, b in self.buffers.items()}
             forward = stacked_forward(self.module, x.shape[-1], one_by_one=True)
             out = forward(first, buffers, x)
-        return (sum(saved.values()) + out.numel() * out.element_size()) * samples / len(x)
+        return sum(saved.values()) + out.numel() * out.element_size()
 
 
 def initialise(

@@ -35,6 +35,9 @@ _FORWARDS: WeakKeyDictionary[nn.Module, dict[tuple[int, bool], Forward | None]] 
 )
 """What came of rewriting a module, since recording it takes tens of milliseconds."""
 
+_ONE_BY_ONE: WeakKeyDictionary[nn.Module, dict[int, bool]] = WeakKeyDictionary()
+"""Whether a module of so many features has to be called for one lane after another."""
+
 
 def stacked_forward(
     module: nn.Module, features: int, *, training: bool = False, one_by_one: bool = False
@@ -68,13 +71,23 @@ def must_go_one_by_one(
 ) -> bool:
     """Whether a module decides by its data what it does, so that no two lanes can share a pass.
 
-    Tried on stacked parameters of two lanes or more and a few samples.
+    Tried on stacked parameters of two lanes or more and a few samples, when first asked of a
+    module and so many features.
 
     Raises:
         ValueError: it draws random numbers, or keeps a state that changes as it is called.
     """
-    if stacked_rewritten(module, x.shape[-1]):
-        return False
+    known = _ONE_BY_ONE.setdefault(module, {})
+    if x.shape[-1] not in known:
+        known[x.shape[-1]] = not stacked_rewritten(module, x.shape[-1]) and _cannot_be_stacked(
+            module, parameters, buffers, x
+        )
+    return known[x.shape[-1]]
+
+
+def _cannot_be_stacked(
+    module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+) -> bool:
     name = type(module).__name__
     tried = {n: b.clone() for n, b in buffers.items()}
     try:

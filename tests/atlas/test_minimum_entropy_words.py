@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from chymist import catalogue, data
-from chymist.atlas.information import words
+from chymist.atlas.information import least_bits, merges, words
 from chymist.bench import Bench
 from chymist.errors import BadInput
 from chymist.lab.runner import run
@@ -59,7 +59,7 @@ def test_a_text_without_spaces_leaves_its_claims_on_words_undecided(tmp_path):
     found, _ = data.zipf_text(60, 9000, 12, np.random.default_rng(0))
     text = "".join(chr(0x4E00 + s) for s in found.text)
     given = xr.Dataset({"text": ("byte", np.frombuffer(text.encode(), dtype=np.uint8))})
-    measured = words.least_words(cell(), bench(given))
+    measured = least_bits.least_words(cell(), bench(given))
     assert float(STUDY.claim("has-words").statistic(measured).max()) < 0
     for name in ("below-known", "under-segments", "context"):
         assert STUDY.claim(name).statistic(measured).isnull().all(), name
@@ -69,17 +69,26 @@ def test_a_text_too_short_for_so_many_seeds_is_refused():
     text = b"words and words " * 400
     given = xr.Dataset({"text": ("byte", np.frombuffer(text, dtype=np.uint8))})
     with pytest.raises(BadInput, match="no block"):
-        words.merged_words(cell(seeds=5), bench(given, seeds=(0, 5)))
+        merges.merged_words(cell(seeds=5), bench(given, seeds=(0, 5)))
+
+
+def test_a_text_is_read_in_parts_as_it_is_at_once(monkeypatch):
+    text = ("Älter als\n\n日本の古い本。 It's so. " * 200).encode()
+    given = xr.Dataset({"text": ("byte", np.frombuffer(text, dtype=np.uint8))})
+    monkeypatch.setattr(words, "PART", 5)
+    found, whole = words.given_letters(cell(ends=True), given), data.letters(text)
+    assert found.letters == whole.letters
+    assert np.array_equal(found.text, whole.text) and np.array_equal(found.words, whole.words)
 
 
 def test_the_shuffled_control_has_no_lexicon():
-    assert "word" not in words.least_words(cell(shuffled=True), bench())
-    assert "word" in words.least_words(cell(), bench())
+    assert "word" not in least_bits.least_words(cell(shuffled=True), bench())
+    assert "word" in least_bits.least_words(cell(), bench())
 
 
 def test_known_bits_count_each_word_and_spell_it_once():
     found = data.letters(b"ab b ab. " * 800)
-    bits = words._known_bits(found)
+    bits = words.known_bits(found)
     tokens = 1600 * np.log2(2400 / 1600) + 800 * np.log2(2400 / 800)
     letters = np.log2(4000 / 1600) + np.log2(4000 / 2400)
     assert bits == pytest.approx(tokens + letters + 3)

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from chymist import data
-from chymist.atlas.overparameterisation import catapult, layers, laziness, widths
+from chymist.atlas.overparameterisation import catapult, growing_width, layers, laziness, widths
 from chymist.atlas.overparameterisation import ntk_regime as study
 from chymist.bench import Bench
 from chymist.errors import BadInput
@@ -38,11 +38,11 @@ def grown():
 
 def test_kernels_fall_faster_with_width_than_weights(grown):
     # Two widths and few seeds: the exponents themselves are the study's claims.
-    weights = study.first_weights(grown).mean("seed")
+    weights = growing_width.first_weights(grown).mean("seed")
     assert float(abs(weights + 0.5).max()) < 0.06
-    for drift in (study.drift_smooth(grown), study.drift_relu(grown)):
+    for drift in (growing_width.drift_smooth(grown), growing_width.drift_relu(grown)):
         assert float(drift.mean()) < float(weights.min()) - 0.1
-    assert float(study.linearised(grown).mean("seed").max()) < 0
+    assert float(growing_width.linearised(grown).mean("seed").max()) < 0
 
 
 def test_outputs_start_at_zero_and_losses_at_the_targets_size(grown):
@@ -95,8 +95,8 @@ def test_the_lazy_limit_is_where_students_go():
 
 def test_a_thrown_network_lands_and_a_linear_one_does_not():
     run = with_theory(catapult.throw, catapult.linear, throw=(2.5,), thrown=(2048,))
-    assert float(study.rises(run).min()) > 1
-    assert float(study.lands(run).max()) < -0.3
+    assert float(catapult.rises(run).min()) > 1
+    assert float(catapult.lands(run).max()) < -0.3
     assert float(run.last_eigenvalue.max() / run.first_eigenvalue.max()) < 0.8
     assert float(run.predicted_loss.isel(step=-1).min()) == 1e6
     # At first the network grows as its linearised model does, and there is more to its loss.
@@ -107,8 +107,8 @@ def test_a_thrown_network_lands_and_a_linear_one_does_not():
 def test_layers_between_move_less():
     _, run = measured(layers.descend, deep=(32, 128), depth=2, steps=40)
     assert run.movement.sizes["layer"] == 3
-    assert float(study.outer_layers(run).mean()) == pytest.approx(-0.5, abs=0.12)
-    assert float(study.hidden_layers(run).mean()) == pytest.approx(-1, abs=0.15)
+    assert float(layers.outer_layers(run).mean()) == pytest.approx(-0.5, abs=0.12)
+    assert float(layers.hidden_layers(run).mean()) == pytest.approx(-1, abs=0.15)
 
 
 def test_blocks_of_neurons_make_the_wide_network(monkeypatch):

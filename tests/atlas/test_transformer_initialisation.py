@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from chymist.atlas.transformers import birth, recall
+from chymist.atlas.transformers import arrangements, birth, first_steps, recall, streams
 from chymist.atlas.transformers import transformer_initialisation as study
 from chymist.bench import Bench
 from chymist.errors import BadParameter
@@ -46,7 +46,7 @@ def test_a_wide_head_is_frozen_without_division_and_free_with_it():
     std = found.logit_std.sel(head=1024).mean("seed")
     np.testing.assert_allclose(std.sel(power=[0.0, 0.5]), [32, 1], rtol=0.1)
     narrow = run("random-head", head=(4,), keys=128)
-    assert float(study.condensed(narrow).max()) < 0.8
+    assert float(birth.condensed(narrow).max()) < 0.8
 
 
 def test_streams_follow_the_recursion_and_constants_keep_the_input():
@@ -55,10 +55,18 @@ def test_streams_follow_the_recursion_and_constants_keep_the_input():
         ratio = (found[name] / found[f"predicted_{name}"]).mean("seed")
         np.testing.assert_allclose(ratio, 1, atol=0.25)
     assert float(found.gain.sel(norm="deep").min()) > 0.9
-    plain = run("random-streams", stream_width=128, stream_keys=16, blocks=4, constants="plain")
-    xr.testing.assert_allclose(
-        plain.gain.sel(norm="deep", drop=True), plain.gain.sel(norm="post", drop=True)
-    )
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("random-streams", streams), ("first-step", first_steps)]
+)
+def test_without_its_constants_deep_norm_is_post_norm_and_need_not_be_measured(
+    monkeypatch, name, module
+):
+    plain = run(name, constants="plain")
+    monkeypatch.setattr(module, "apart", lambda p: arrangements.ARRANGEMENTS)
+    xr.testing.assert_identical(run(name, constants="plain"), plain)
+    assert not plain.equals(run(name))
 
 
 def test_one_step_moves_outputs_in_proportion_to_its_size():
@@ -75,34 +83,34 @@ def test_factors_by_doubling_are_powers_of_two_of_exponents():
         dims=("norm", "depth", "rule", "seed"),
     )  # fmt: skip
     found = change.to_dataset(name="change")
-    np.testing.assert_allclose(study.deep_factor(found), 0.5)
-    np.testing.assert_allclose(study.post_explosion(found), 1)
-    np.testing.assert_allclose(study.deep_sign(found), -1)
+    np.testing.assert_allclose(first_steps.deep_factor(found), 0.5)
+    np.testing.assert_allclose(first_steps.post_explosion(found), 1)
+    np.testing.assert_allclose(first_steps.deep_sign(found), -1)
     widths = xr.Dataset({"change": (("form", "width", "seed"), np.ones((2, 2, 3)))},
                         {"width": [8, 16], "form": ["standard", "mup"]})  # fmt: skip
     widths["change"] = widths.change * xr.DataArray([8.0, 32.0], {"width": [8, 16]})
-    np.testing.assert_allclose(study.factor_of_last(widths), 4)
-    np.testing.assert_allclose(study.slope_of_first(widths), 2)
+    np.testing.assert_allclose(first_steps.factor_of_last(widths), 4)
+    np.testing.assert_allclose(first_steps.slope_of_first(widths), 2)
 
 
 def test_small_queries_with_their_step_size_are_the_division():
     # 1/sqrt(16) is a power of two; by 1/sqrt(12) weights drawn in single precision are rounded.
-    assert float(study.difference(run("equivalence", task_width=16)).max()) == -17
-    assert float(study.difference(run("equivalence", task_width=12)).max()) < -6
+    assert float(recall.difference(run("equivalence", task_width=16)).max()) == -17
+    assert float(recall.difference(run("equivalence", task_width=12)).max()) < -6
     parted = run("equivalence", task_width=16, matched=False)
-    assert float(study.difference(parted).min()) > -6
+    assert float(recall.difference(parted).min()) > -6
 
 
 def test_shuffled_answers_are_of_keys_that_are_not_asked_for():
     p = cell(task="shuffled", sequences=512)
     bench = Bench("tests", "shuffled", SEEDS)
     x, _, answers = recall._sequences(p, bench, "training", 512)
-    tokens = x.values.reshape(512, recall.TOKENS, birth.VOCABULARY).argmax(-1)
+    tokens = x.values.reshape(512, recall.TOKENS, recall.VOCABULARY).argmax(-1)
     keys, values = tokens[:, :-1:2], tokens[:, 1::2]
     asked = values[np.arange(512), (keys == tokens[:, -1:]).argmax(1)]
     right = float((asked == answers.values).mean())
     x, _, answers = recall._sequences(cell(sequences=512), bench, "training", 512)
-    tokens = x.values.reshape(512, recall.TOKENS, birth.VOCABULARY).argmax(-1)
+    tokens = x.values.reshape(512, recall.TOKENS, recall.VOCABULARY).argmax(-1)
     keys, values = tokens[:, :-1:2], tokens[:, 1::2]
     asked = values[np.arange(512), (keys == tokens[:, -1:]).argmax(1)]
     assert (asked == answers.values).all()

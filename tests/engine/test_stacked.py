@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from sample_modules import REWRITTEN, VECTORISED
@@ -5,7 +7,11 @@ from torch import nn
 from torch.func import functional_call
 
 from chymist import models
-from chymist.stacked import _rewritten, _vectorised, stacked_forward
+from chymist import stacked as stacking
+from chymist.ensemble import initialise
+from chymist.instruments.calling import by_formula
+from chymist.keys import Key
+from chymist.stacked import _rewritten, _vectorised, must_go_one_by_one, stacked_forward
 
 LANES, SAMPLES = 3, 7
 
@@ -85,3 +91,26 @@ def test_second_derivatives_pass_through_the_training_forward():
     slow = curvature(_vectorised(module))
     for ours, reference in zip(fast, slow, strict=True):
         torch.testing.assert_close(ours, reference, rtol=1e-11, atol=1e-11)
+
+
+def test_a_module_is_asked_once_whether_it_can_be_stacked(monkeypatch):
+    module = models.Transformer(3, 4, width=8, blocks=1, outputs=2).double()
+    asked, ask = [], stacking._cannot_be_stacked
+    monkeypatch.setattr(stacking, "_cannot_be_stacked", lambda *a: asked.append(a) or ask(*a))
+    for samples in (5, 2):
+        x = torch.zeros(samples, 12, dtype=torch.float64)
+        with by_formula():
+            assert not must_go_one_by_one(module, *stacked(module), x)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_what_a_pass_keeps_is_found_once_and_is_in_proportion_to_the_samples(batch):
+    build = partial(models.Transformer, 3, 4, width=8, blocks=1, outputs=2)
+    start = models.transformer_start
+    first, other = (initialise(build, start, (0, 1), partial(Key, "t", "e")) for _ in range(2))
+    x = torch.zeros(6, 12)
+    kept = first._saved_bytes(x, batch)
+    assert kept == first._saved_bytes(x, batch) == other._saved_bytes(x, batch)
+    larger = first._saved_bytes(x.repeat(2, 1), batch and 2 * batch)
+    assert larger == pytest.approx(2 * kept, rel=0.2)

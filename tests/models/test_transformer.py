@@ -22,6 +22,19 @@ def test_scale_moved_into_factors_changes_no_output():
     assert not network(read=0.0)(x).any()
 
 
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_what_is_read_out_is_the_last_token_of_all(place, causal):
+    x = torch.randn(3, 5 * 6, generator=torch.Generator().manual_seed(0))
+    made = models.Transformer(
+        5, 6, width=8, blocks=2, outputs=4, heads=2, place=place, alpha=1.5, causal=causal
+    )
+    stream = made.embed(x.unflatten(1, (5, 6))) + made.position
+    for residual in made.residuals:
+        stream = residual(stream)
+    torch.testing.assert_close(made(x), made.read(made.last(stream)[:, -1]))
+
+
 def test_the_future_is_hidden_where_it_should_be():
     x = torch.randn(2, 5 * 8, generator=torch.Generator().manual_seed(0))
     other = x.clone()

@@ -129,6 +129,27 @@ def test_threads_change_nothing(monkeypatch):
     assert np.array_equal(found.count, whole.count)
 
 
+@pytest.mark.parametrize("boundaries", [(), (1500, 1501, 2900), (4999,)])
+def test_a_text_without_boundaries_is_shared_out_between_its_pieces(monkeypatch, boundaries):
+    monkeypatch.setattr(segmenting, "LIMIT", 64)
+    text = np.random.default_rng(3).integers(3, size=5000).astype(np.int32)
+    text[list(boundaries)] = -1
+    grams = ngrams.frequent(text, 3, longest=5, least=5)
+    cutter, cost = Cutter(grams), -np.log2(grams.count / grams.count.sum())
+    parts = segmenting._parts(text, 3)
+    assert [abs(len(p) - 5000 / 3) <= 64 for p in parts] == [True] * 3
+    starts = np.concatenate([cutter._cut(part, cost).starts for part in parts])
+    assert np.array_equal(starts, cutter._cut(text, cost).starts)
+
+
+def test_symbols_are_counted_over_chunks(monkeypatch):
+    text = text_of("abab|babac")
+    whole = ngrams._symbols(text, 4)
+    monkeypatch.setattr(ngrams, "CHUNK", 3)
+    assert [a.tolist() for a in ngrams._symbols(text, 4)] == [a.tolist() for a in whole]
+    assert [a.tolist() for a in whole] == [[4, 4, 1, 0], [0, 1, 9, -1]]
+
+
 def test_a_long_run_is_cut_in_pieces(engine, monkeypatch):
     monkeypatch.setattr(segmenting, "LIMIT", 8)
     text = text_of("ab" * 10)

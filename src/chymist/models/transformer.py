@@ -45,13 +45,17 @@ class Attention(nn.Module):
         self.heads, self.causal = heads, causal
         self.query, self.key, self.value, self.out = (Dense(width, width) for _ in range(4))
 
-    def forward(self, x: Float[Tensor, "sample token w"]) -> Float[Tensor, "sample token w"]:
-        """Mix tokens."""
+    def forward(
+        self, x: Float[Tensor, "sample token w"], last: bool = False
+    ) -> Float[Tensor, "sample asking w"]:
+        """Mix tokens. With `last` the last token alone asks: it sees all, causal or not."""
+        asking = x[:, -1:] if last else x
         q, k, v = (
-            part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (self.query, self.key, self.value)
+            part(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part, of in ((self.query, asking), (self.key, x), (self.value, x))
         )
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=1.0)
+        causal = self.causal and not last
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=1.0)
         made: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return made
 
@@ -78,22 +82,27 @@ class Residual(nn.Module):
         super().__init__()
         self.branch, self.norm, self.place, self.alpha = branch, norm, place, alpha
 
-    def forward(self, x: Float[Tensor, "sample token w"]) -> Float[Tensor, "sample token w"]:
-        """Add the branch."""
+    def forward(
+        self, x: Float[Tensor, "sample token w"], last: bool = False
+    ) -> Float[Tensor, "sample asking w"]:
+        """Add the branch; with `last`, which is of attention, to the last token alone."""
         made: Tensor
+        options = {"last": True} if last else {}
+        stream = x[:, -1:] if last else x
         if self.place == "pre":
-            made = x + self.branch(self.norm(x))
+            made = stream + self.branch(self.norm(x), **options)
         else:
-            made = self.norm(self.alpha * x + self.branch(x))
+            made = self.norm(self.alpha * stream + self.branch(x, **options))
         return made
 
 
 class Transformer(nn.Module):
     """Blocks of attention and a feed-forward part on tokens, (sample, token * feature) in.
 
-    With `outputs`, tokens are embedded, get learned places, and the last token is read out:
-    (sample, outputs). Without, features must be as many as the width, and what comes out is the
-    stream of all tokens, (sample, token * width), through a last norm if `place` is "pre".
+    With `outputs`, tokens are embedded, get learned places, and the last token is read out, for
+    which the last block computes nothing of the others: (sample, outputs). Without, features must
+    be as many as the width, and what comes out is the stream of all tokens, (sample, token *
+    width), through a last norm if `place` is "pre".
     `residuals` alternates attention and feed-forward part, two a block.
 
     >>> Transformer(9, 16, width=8, blocks=2, outputs=5)(torch.zeros(3, 9 * 16)).shape
@@ -139,8 +148,9 @@ class Transformer(nn.Module):
         x = x.reshape(x.shape[0], self.tokens, -1)
         if self.outputs:
             x = self.embed(x) + self.position
-        for residual in self.residuals:
-            x = residual(x)
+        attends_last = len(self.residuals) - 2
+        for number, residual in enumerate(self.residuals):
+            x = residual(x, last=bool(self.outputs) and number == attends_last)
         x = self.last(x)
         made: Tensor = self.read(x[:, -1]) if self.outputs else x.flatten(1)
         return made

@@ -68,7 +68,7 @@ def laid_out(tape: Tape, samples: int, parameters: int, moved: bool) -> tuple[np
 
 def _table(tape: Tape, samples: int) -> np.ndarray:
     """Return all of a node that does not depend on where its numbers lie."""
-    needed = tape.needed()
+    needed = tape.needed
     table = np.zeros(len(tape.nodes), LAYOUT)
     for row, node, wanted in zip(table, tape.nodes, needed, strict=True):
         row["op"], row["k"] = OPERATIONS.index(node.op), node.k
@@ -115,7 +115,7 @@ Fields = list[tuple[str, int]]
 
 def _blocks(tape: Tape, table: np.ndarray, moved: bool) -> Iterator[tuple[Fields, Block]]:
     """Yield blocks of the workspace, each with the fields of the table that are its place."""
-    nodes, needed, count = tape.nodes, tape.needed(), len(tape.nodes)
+    nodes, needed, count = tape.nodes, tape.needed, len(tape.nodes)
     users = [[j for j, n in enumerate(nodes) if i in n.uses] for i in range(count)]
     sizes = [_aligned(int(row["rows"] * row["cols"])) for row in table]
     inside = [n.op not in HELD and (moved or n.op not in ("input", "target")) for n in nodes]
@@ -202,7 +202,7 @@ def _passed_on(tape: Tape, users: list[list[int]], i: int) -> int | None:
 def _alone(tape: Tape, users: list[list[int]], i: int, of: int) -> bool:
     """Whether a node is all that reads one of the values that it is of, in training."""
     held = tape.nodes[of].op in HELD or of == tape.prediction
-    return tape.needed()[of] and users[of] == [i] and not held
+    return tape.needed[of] and users[of] == [i] and not held
 
 
 def _may_overwrite(tape: Tape, users: list[list[int]], i: int) -> bool:

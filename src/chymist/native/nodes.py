@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 OPERATIONS = (
     "input", "target", "parameter", "buffer",
@@ -65,9 +66,10 @@ class Tape:
     constants: tuple[float, ...] = ()
     judged: bool = True
 
-    def needed(self) -> list[bool]:
+    @cached_property
+    def needed(self) -> tuple[bool, ...]:
         """Whether each node depends on a parameter."""
-        return needed(self.nodes)
+        return tuple(needed(self.nodes))
 
     def flops(self, samples: int) -> int:
         """Floating-point operations of a step's matrix products, about."""

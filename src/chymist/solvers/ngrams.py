@@ -20,6 +20,7 @@ from numpy import ndarray
 from chymist.compiling import NoKernel, compiled
 
 SOURCE = Path(__file__).with_name("words.c")
+CHUNK = 2**20
 Text = Int[ndarray, " symbol"]
 
 
@@ -145,10 +146,7 @@ class _Way:
         self.text, self.alphabet, self.backwards = text, alphabet, backwards
         self.rank = np.ascontiguousarray(text[::-1]) if backwards else text.copy()
         self.nodes = alphabet
-        count = np.bincount(text[text >= 0], minlength=alphabet)
-        first = np.full(alphabet, -1, dtype=np.int64)
-        seen, at = np.unique(self.rank, return_index=True)
-        first[seen[seen >= 0]] = at[seen >= 0]
+        count, first = _symbols(self.rank, alphabet)
         symbols, ones = np.arange(alphabet, dtype=np.int32), np.ones(alphabet, dtype=np.int16)
         self.levels = [_Level(symbols * 0 - 1, symbols, count, first, ones)]
         self.entropy: list[ndarray[Any, Any]] = []
@@ -224,6 +222,24 @@ class _Way:
             self.rank = np.where(self.rank >= 0, name[self.rank], -1).astype(np.int32)
         else:
             library.grams_rename(_at(self.rank), ctypes.c_int64(len(self.rank)), _at(name))
+
+
+def _symbols(text: Text, alphabet: int) -> tuple[ndarray[Any, Any], ndarray[Any, Any]]:
+    """Return how often each symbol occurs, and where first (-1: nowhere), a chunk at a time.
+
+    What NumPy makes to count is several times as large as what it counts.
+    """
+    count = np.zeros(alphabet, dtype=np.int64)
+    first = np.full(alphabet, -1, dtype=np.int64)
+    for begin in range(0, len(text), CHUNK):
+        seen, at, times = np.unique(
+            text[begin : begin + CHUNK], return_index=True, return_counts=True
+        )
+        inside = seen >= 0
+        seen = seen[inside]
+        count[seen] += times[inside]
+        first[seen] = np.where(first[seen] < 0, begin + at[inside], first[seen])
+    return count, first
 
 
 def _entropy(count: ndarray[Any, Any]) -> float:

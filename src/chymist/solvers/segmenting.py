@@ -148,14 +148,25 @@ class Cutter:
 
 
 def _parts(text: Text, threads: int) -> list[Text]:
-    """Divide a text at boundaries into about equal parts, as many as threads where it can be."""
+    """Divide a text, where one piece ends and the next begins, into about equal parts."""
     places = [0]
     for i in range(1, threads):
-        middle = max(len(text) * i // threads, places[-1])
-        for first in range(middle, len(text), LIMIT):
-            ends = np.flatnonzero(text[first : first + LIMIT] < 0)
-            if len(ends):
-                places.append(first + int(ends[0]))
-                break
-    bounds = [*places, len(text)]
-    return [text[a:b] for a, b in pairwise(bounds) if b > a] or [text]
+        places.append(_between_pieces(text, max(len(text) * i // threads, places[-1])))
+    return [text[a:b] for a, b in pairwise([*places, len(text)]) if b > a] or [text]
+
+
+def _between_pieces(text: Text, place: int) -> int:
+    """Return the first place from `place` on that is between two pieces, or the text's end.
+
+    Pieces end at boundaries, and `LIMIT` symbols after they began.
+    """
+    begin = 0
+    for last in range(place, 0, -LIMIT):
+        first = max(0, last - LIMIT)
+        ends = np.flatnonzero(text[first:last] < 0)
+        if len(ends):
+            begin = first + int(ends[-1]) + 1
+            break
+    limit = min(begin + -(-(place - begin) // LIMIT) * LIMIT, len(text))
+    ends = np.flatnonzero(text[place:limit] < 0)
+    return place + int(ends[0]) if len(ends) else limit

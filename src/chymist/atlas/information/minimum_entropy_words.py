@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from chymist import data, references
-from chymist.atlas.information import word_figures as draw
-from chymist.atlas.information import words
-from chymist.claims import Claim, above, below
+from chymist.atlas.information.drawn_words import DRAWN
+from chymist.atlas.information.least_bits import LEAST
+from chymist.atlas.information.merges import ARITHMETIC, MERGING
 from chymist.params import Field, Params
-from chymist.study import Control, Experiment, Figure, Input, Output, Source, Study
+from chymist.study import Input, Source, Study
 
 
 class WordsParams(Params):
@@ -35,143 +33,6 @@ class WordsParams(Params):
     overlapping: bool = Field(False, description="count the overlapping copies of a pair, too")
     types: int = Field(500, ge=10, le=10**5, description="words of the lexicon that is drawn")
     tokens: int = Field(60_000, ge=1000, le=10**7, description="words drawn from it")
-
-
-def shortening(run):
-    """Bits a letter of the words found, less those of single letters."""
-    return run.bits.sel(code="words found", drop=True) - run.bits.sel(code="letters", drop=True)
-
-
-def below_known(run):
-    """Bits a letter of the words found, less those of the known words."""
-    return run.bits.sel(code="words found", drop=True) - run.bits.sel(code="known words", drop=True)
-
-
-def under_segmentation(run):
-    """Precision less recall of the boundaries of least bits."""
-    score = run.score.sel(cut="least bits", drop=True)
-    precision, recall = (score.sel(measure=f"boundary {m}", drop=True)
-                         for m in ("precision", "recall"))  # fmt: skip
-    return precision - recall
-
-
-def context_gain(run):
-    """Token F1 by autonomy, less that of least bits."""
-    f1 = run.score.sel(measure="token f1", drop=True)
-    return f1.sel(cut="context", drop=True) - f1.sel(cut="least bits", drop=True)
-
-
-LEAST = Experiment(
-    "least-bits", "The cut of least description length, and the cut at rises of uncertainty, of "
-    "blocks of a text; yours, or Python's own English. Spaces, where there are, tell how good "
-    "they are. The lexicon and the cut of the whole text are kept as files.", words.least_words,
-    claims=(
-        Claim("has-words", "Words describe the text in fewer bits than its letters do.",
-              shortening, below(0)),
-        Claim("below-known", "The least is below the description by the known words.",
-              below_known, below(0)),
-        Claim("under-segments", "Of the boundaries of least bits more are right than are found.",
-              under_segmentation, above(0)),
-        Claim("context", "Uncertainty of what comes next finds words better, by 0.08 of token F1.",
-              context_gain, above(0.08)),
-    ),
-    figures=(
-        Figure("code-lengths", "Bits a letter: letters alone, the known words, the words found; "
-               "the control beside.", draw.code_lengths),
-        Figure("boundaries", "Precision and recall of boundaries, a dot a block.", draw.boundaries),
-        Figure("sweeps", "Description length after each sweep: median and range of blocks.",
-               draw.sweeps),
-    ),
-    control=Control("In shuffled letters there are no words.", {"shuffled": True}, ("has-words",)),
-    reads="text",
-    outputs=(
-        Output("lexicon.csv", "words of the whole text", words.lexicon_table),
-        Output("segmented.txt", "the whole text, cut into words", words.segmented_text),
-    ),
-)  # fmt: skip
-
-
-def boundary_advantage(run):
-    """Boundary F1 of merging by the first rule, less that of merging by count."""
-    return _advantage(run.merge_score.sel(measure="boundary f1", drop=True))
-
-
-def token_advantage(run):
-    """Token F1 of merging by the first rule, less that of merging by count."""
-    return _advantage(run.merge_score.sel(measure="token f1", drop=True))
-
-
-def bits_advantage(run):
-    """Bits a letter, spelling included, by the first rule, less those by count."""
-    return _advantage(run.merge_bits)
-
-
-def _advantage(values):
-    return values.sel(rule="gain", drop=True) - values.sel(rule="count", drop=True)
-
-
-MERGING = Experiment(
-    "merging", "Merging by the bits that a pair saves, against merging by how often it occurs "
-    "(byte pair encoding), at the same number of kinds of token.", words.merged_words,
-    claims=(
-        Claim("better-boundaries", "Saved bits find better boundaries than counts.",
-              boundary_advantage, above(0)),
-        Claim("better-tokens", "Saved bits find more whole words than counts.",
-              token_advantage, above(0)),
-        Claim("fewer-bits", "Saved bits describe the text in fewer bits than counts.",
-              bits_advantage, below(0)),
-    ),
-    figures=(Figure("merging", "Bits of the tokens as their kinds grow, by rule; at the right the "
-                    "control, random merges.", draw.merging),),
-    control=Control("Random merges find worse words than counts do.", {"rank": "random"},
-                    ("better-boundaries", "better-tokens", "fewer-bits")),
-    reads="text",
-)  # fmt: skip
-
-
-def drawn_f1(run):
-    """Boundary F1 against the words that were drawn."""
-    return run.drawn_score.sel(measure="boundary f1", drop=True)
-
-
-DRAWN = Experiment(
-    "drawn-words", "Words drawn independently from a lexicon of random strings: the model is "
-    "right.", words.drawn_words,
-    claims=(Claim("right-model", "Where words are independent, least bits finds them.",
-                  drawn_f1, above(0.99)),),
-    figures=(Figure("drawn", "Boundary F1, a dot a text, the control below.", draw.drawn),),
-    control=Control("Shuffled, the drawn words are gone.", {"shuffled": True}, ("right-model",)),
-)  # fmt: skip
-
-
-def largest_error(run):
-    """Common logarithm of the largest error of the predicted change at a merge, in bits a token."""
-    error = abs(run.change - run.predicted_change) / run.total
-    return np.log10(np.maximum(error.max(("rule", "merge")), 1e-18))
-
-
-def right_signs(run):
-    """Share of merges by saved bits that save what the first order says they do: some, not none."""
-    gain = run.sel(rule="gain", drop=True)
-    right = ((gain.gain > 0) == (gain.change < 0)).where(gain.change.notnull())
-    return right.mean("merge")
-
-
-ARITHMETIC = Experiment(
-    "arithmetic", "One merge at a time, by three rules: what the counts before it foretell, and "
-    "what a recount finds.", words.single_merges, prediction=words.merge_theory,
-    claims=(
-        Claim("exact-change", "Counts foretell the change of each merge to $10^{-9}$ bits a token.",
-              largest_error, below(-9)),
-        Claim("first-order-sign", "Where the first order promises a saving there is one, in 99 %.",
-              right_signs, above(0.99)),
-    ),
-    figures=(Figure("change", "Change at each merge against the saving to first order, and along "
-                    "merges the bits of the tokens.", draw.arithmetic),),
-    control=Control("Overlapping copies of a pair, counted twice, break the formula: in shuffled "
-                    "letters, where the most frequent one meets itself often.",
-                    {"overlapping": True, "shuffled": True}, ("exact-change",)),
-)  # fmt: skip
 
 
 STUDY = Study(

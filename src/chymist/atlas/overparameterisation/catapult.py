@@ -1,4 +1,4 @@
-"""Steps too large for the kernel at the start: for `ntk-regime`.
+"""Steps too large for the kernel at the start: an experiment of `ntk-regime`.
 
 The linearised model diverges as soon as a step exceeds 2 over its largest eigenvalue, whatever the
 width. What does the network?
@@ -12,11 +12,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from chymist import instruments
+from chymist import instruments, stats
+from chymist.atlas.overparameterisation import ntk_figures as draw
 from chymist.atlas.overparameterisation.widths import networks, small_sphere
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, below, between
 from chymist.ensemble import Ensemble, every
 from chymist.solvers import GradientDescent
+from chymist.study import Control, Experiment, Figure
 
 
 def throw(p: Any, bench: Bench) -> xr.Dataset:
@@ -69,3 +72,41 @@ def linear(p: Any, run: xr.Dataset) -> xr.Dataset:
     """
     growth = np.exp(np.minimum(2 * run.step * np.log(abs(run["throw"] - 1).clip(1e-9)), 40.0))
     return xr.Dataset({"loss": (run.top * growth).clip(max=1e6)})
+
+
+def rises(run):
+    """Largest loss over the first one."""
+    return run.loss.max("step", skipna=False) / run.loss.isel(step=0, drop=True)
+
+
+def lands(run):
+    """Decimal logarithm of the last loss over the first one."""
+    return np.log10(run.loss.isel(step=-1, drop=True) / run.loss.isel(step=0, drop=True))
+
+
+def flattens(run):
+    """Largest eigenvalue of the kernel after training over that before."""
+    return run.last_eigenvalue / run.first_eigenvalue
+
+
+def flattens_at_every_width(run):
+    """Factor of the share of the largest eigenvalue that is left, from a width to twice it."""
+    return 2 ** stats.log_slope(flattens(run), "thrown")
+
+
+CATAPULT = Experiment(
+    "large-steps", "ReLU networks under steps that throw their linearised models out.",
+    throw, prediction=linear, claims=(
+        Claim("rises", "The loss rises to more than twice its first value.", rises, above(2)),
+        Claim("lands", "It ends below its first value, where linearised models diverge.",
+              lands, below(0)),
+        Claim("flattens", "The kernel's largest eigenvalue falls by a tenth or more.",
+              flattens, between(0, 0.9)),
+        Claim("flattens-always", "It falls as far in wide networks as in narrow ones.",
+              flattens_at_every_width, between(2**-0.1, 2**0.1)),
+    ),
+    figures=(Figure("catapult", "Losses; dashed, the part of linearised models along the first "
+                    "eigenvector.", draw.catapult),),
+    control=Control("A step of 1 over the largest eigenvalue throws nothing.",
+                    {"throw": (1.0,), "seeds": 8}, ("rises", "flattens")),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Deep networks, layer by layer, and the closed forms of the kernels: for `ntk-regime`."""
+"""Deep networks, layer by layer, and closed forms of the kernels: experiments of `ntk-regime`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from chymist import instruments, models
+from chymist import instruments, models, stats
+from chymist.atlas.overparameterisation import ntk_figures as draw
 from chymist.atlas.overparameterisation.widths import (
     GAIN,
     limit,
@@ -19,8 +20,10 @@ from chymist.atlas.overparameterisation.widths import (
     step_size,
 )
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, between
 from chymist.instruments import relative_drift
 from chymist.solvers import GradientDescent
+from chymist.study import Control, Experiment, Figure
 
 BLOCKS, NEURONS = 10, 2000
 """Networks of how many neurons make one of 20,000."""
@@ -92,3 +95,45 @@ def closed(p: Any, run: xr.Dataset) -> xr.Dataset:
     kernels = [limit(x, x, a)[here, there] for a in run.activation.values.tolist()]
     return xr.Dataset({"wide_kernel": xr.DataArray(
         kernels, coords={"activation": run.activation, "pair": run.pair})})
+
+
+def outer_layers(run):
+    """Exponent of width in the movement of the first and the output weights, deep networks."""
+    return stats.log_slope(run.movement.isel(layer=[0, -1]), "deep")
+
+
+def hidden_layers(run):
+    """Exponent of width in the movement of each layer between them, deep networks."""
+    return stats.log_slope(run.movement.isel(layer=slice(1, -1)), "deep")
+
+
+DEEP = Experiment(
+    "by-layer", "Deep networks of growing width, layer by layer.", descend, claims=(
+        Claim("outer-layers", "First and output weights move like $m^{-1/2}$ at any depth.",
+              outer_layers, between(-0.57, -0.43)),
+        Claim("hidden-layers", "Weights between them move like $m^{-1}$.",
+              hidden_layers, between(-1.1, -0.9)),
+    ),
+    figures=(Figure("layers", "Movement of each layer; layer 0 is the first.", draw.layers),),
+    control=Control("In the mean-field scaling each exponent is larger by a half.",
+                    {"scaling": "mean-field", "seeds": 8}, ("outer-layers", "hidden-layers")),
+)  # fmt: skip
+
+
+def surprise(run):
+    """Root mean square over pairs of (kernel of 20,000 neurons - closed form), over that of se."""
+    apart = ((run.wide_kernel - run.predicted_wide_kernel) ** 2).mean("pair")
+    return np.sqrt(apart / (run.standard_error**2).mean("pair"))
+
+
+FORMS = Experiment(
+    "many-neurons", "Kernels of 20,000 neurons beside the formulas that all of this rests on.",
+    sum_up, prediction=closed, claims=(
+        Claim("closed-form", "The closed forms agree to what 20,000 neurons can tell.",
+              surprise, between(0.5, 1.5)),
+    ),
+    figures=(Figure("closed-forms", "Deviation in standard errors, by seed; dotted, the edges of "
+                    "the claim's region.", draw.surprises),),
+    control=Control("First weights a fifth too large are noticed.", {"first_std": 1.2, "seeds": 8},
+                    ("closed-form",)),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""One width, from rich to lazy by a factor alpha before the network: for `ntk-regime`.
+"""One width, from rich to lazy by a factor alpha before the network: an experiment of `ntk-regime`.
 
 A student learns a teacher of three ReLU neurons. What is trained is alpha (f - f_0) with the loss
 divided by alpha^2, as in `widths`.
@@ -13,12 +13,15 @@ import numpy as np
 import torch
 import xarray as xr
 
-from chymist import data, instruments
+from chymist import data, instruments, stats
+from chymist.atlas.overparameterisation import ntk_figures as draw
 from chymist.atlas.overparameterisation.widths import networks, step_size
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, between
 from chymist.instruments import relative_drift
 from chymist.keys import Key
 from chymist.solvers import GradientDescent
+from chymist.study import Control, Experiment, Figure
 from chymist.theory import kernel_training
 
 FEATURES, TRAINED, HELD_OUT = 10, 100, 200
@@ -103,3 +106,36 @@ def lazy_limit(p: Any, run: xr.Dataset) -> xr.Dataset:
         output_core_dims=[[], []], vectorize=True,
     )  # fmt: skip
     return xr.Dataset({"movement": distance / run["size"] / run.alpha, "test_error": error})
+
+
+def lazier(run):
+    """Exponent of alpha in the movement of the weights, at the two largest alpha."""
+    return stats.log_slope(run.movement.isel(alpha=slice(-2, None)), "alpha")
+
+
+def lazy_is_worse(run):
+    """Held-out error at the largest alpha over that at the smallest."""
+    error = run.test_error
+    return error.isel(alpha=-1, drop=True) / error.isel(alpha=0, drop=True)
+
+
+def lazy_is_a_kernel(run):
+    """Held-out error at the largest alpha over that of the linearised model."""
+    return run.test_error.isel(alpha=-1, drop=True) / run.predicted_test_error
+
+
+SCALE = Experiment(
+    "rich-and-lazy", r"Students of one width learn three ReLU neurons; a factor $\alpha$ before "
+    "them makes them rich or lazy.", imitate, prediction=lazy_limit, claims=(
+        Claim("lazier", r"Weights move like $\alpha^{-1}$ once it is large.",
+              lazier, between(-1.1, -0.9)),
+        Claim("lazy-is-worse", "Lazy students make at least twice the held-out error of rich ones.",
+              lazy_is_worse, above(2)),
+        Claim("lazy-is-a-kernel", "The laziest err as their linearised models do, within 10 %.",
+              lazy_is_a_kernel, between(0.9, 1.1)),
+    ),
+    figures=(Figure("alpha", "Movement and held-out error; dashed, linearised models.",
+                    draw.alphas),),
+    control=Control("Students of small factors are not lazy.", {"alpha": (0.1, 0.15), "seeds": 8},
+                    ("lazier", "lazy-is-worse", "lazy-is-a-kernel")),
+)  # fmt: skip

@@ -1,6 +1,6 @@
-"""Transformers at their start, not trained or by one step, as `transformer-initialisation` asks.
+"""One random head, not trained: an experiment of `transformer-initialisation`.
 
-`p` is a cell of its parameters. Tokens are independent and standard normal unless said otherwise.
+`p` is a cell of its parameters. Tokens are independent and standard normal.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
-from torch.nn import functional
 
-from chymist import data, instruments, models
-from chymist.bench import Bench, samples
-from chymist.solvers import Adam, GradientDescent, RescaledAdam
-from chymist.theory import random_energy, residual_streams
+from chymist import instruments, models
+from chymist.atlas.transformers import transformer_figures as draw
+from chymist.atlas.transformers.arrangements import named
+from chymist.bench import Bench
+from chymist.claims import Claim, between
+from chymist.study import Control, Experiment, Figure
+from chymist.theory import random_energy
 
-ARRANGEMENTS = ("pre", "post", "deep")
-"""Pre-Norm, Post-Norm, and DeepNorm, which is Post-Norm with constants."""
 SEQUENCES = 8
-VOCABULARY = 16
 
 
 def attention(p: Any, bench: Bench) -> xr.Dataset:
@@ -38,9 +37,11 @@ def attention(p: Any, bench: Bench) -> xr.Dataset:
         build = partial(
             models.Transformer, p.keys, width, width=width, blocks=1, hidden=1, causal=False,
         )  # fmt: skip
-        network = _network(bench, build, partial(models.transformer_start, division=0.0), seed)
-        x = _tokens(bench, seed, p.keys * width)
-        heads = instruments.attention_saturation(network, x, [1.0, width**0.5])
+        network = drawn(bench, build, partial(models.transformer_start, division=0.0), seed)
+        x = tokens(bench, seed, p.keys * width).unflatten(1, (p.keys, width))
+        # Of the block nothing but its attention is measured.
+        head = network.get_submodule("residuals.0")
+        heads = instruments.attention_saturation(head, x, [1.0, width**0.5])
         (found,) = heads.values()
         return torch.stack(
             [found.participation, found.entropy_share, found.logit_std]
@@ -56,7 +57,7 @@ def attention(p: Any, bench: Bench) -> xr.Dataset:
         "entropy_share": "entropy of the softmax over ln T",
         "logit_std": "standard deviation of logits over keys",
     }
-    return _named({n: found[i] for i, n in enumerate(names)}, names).assign(
+    return named({n: found[i] for i, n in enumerate(names)}, names).assign(
         slope=_constant(p, bench)
     )
 
@@ -87,157 +88,7 @@ def random_energies(p: Any, run: xr.Dataset) -> xr.Dataset:
     )
 
 
-def streams(p: Any, bench: Bench) -> xr.Dataset:
-    """Second moments and token similarity after every residual, three places of the norm.
-
-    Returns:
-        variance and cosine (norm, seed, residual), before the norm of a Post-Norm; gain
-        (norm, seed, residual), what the skip path has kept of the input there, relative to the
-        stream (Pre-Norm: input over stream; Post-Norm: the product of what norms divide by).
-    """
-    rows = []
-    for name in ARRANGEMENTS:
-        alpha, beta = _constants(p, name, p.blocks)
-        build = partial(
-            models.Transformer, p.stream_keys, p.stream_width, width=p.stream_width,
-            blocks=p.blocks, place="pre" if name == "pre" else "post", alpha=alpha, causal=False,
-        )  # fmt: skip
-        start = partial(models.transformer_start, beta=beta)
-        for seed in bench.seeds:
-            network = _network(bench, build, start, seed)
-            x = _tokens(bench, seed, p.stream_keys * p.stream_width, 4)
-            # A residual's stream is what enters a norm: its own, or the next one's.
-            layers = ["residuals.*.norm", *(["last"] if name == "pre" else [])]
-            stream = instruments.second_moments(network, x, layers=layers).entering
-            alike = instruments.token_similarity(network, x, layers).cosine
-            norms = stream[1:].sqrt() if name == "pre" else stream.sqrt()
-            if name == "pre":
-                gain = (stream[:1] / stream[1:]).sqrt()
-                # Norms change no cosines: what leaves the next norm is alike as what enters it.
-                rows.append([stream[1:], alike[1:], gain])
-            else:
-                rows.append([stream, alike, (alpha / norms).cumprod(0)])
-    values = np.array([[v.numpy() for v in row] for row in rows])
-    values = values.reshape(len(ARRANGEMENTS), len(bench.seeds), 3, -1)
-    coords = {
-        "norm": list(ARRANGEMENTS), "seed": list(bench.seeds),
-        "residual": range(1, 2 * p.blocks + 1),
-    }  # fmt: skip
-    found = {
-        n: xr.DataArray(values[:, :, i], dims=tuple(coords), coords=coords)
-        for i, n in enumerate(("variance", "cosine", "gain"))
-    }
-    return _named(found, {
-        "variance": "second moment of the stream after a residual",
-        "cosine": "mean cosine between tokens",
-        "gain": "share of the input in the stream's size",
-    })  # fmt: skip
-
-
-def recursion(p: Any, run: xr.Dataset) -> xr.Dataset:
-    """What random weights of infinite width do to variance, cosine and the input's share."""
-    rows = []
-    for name in run.norm.values.tolist():
-        alpha, beta = _constants(p, name, p.blocks)
-        variance, cosine = residual_streams.token_streams(
-            p.blocks, p.stream_keys, post=name != "pre", alpha=alpha, beta=beta
-        )
-        share = variance**-0.5 if name == "pre" else np.cumprod(alpha / np.sqrt(variance))
-        rows.append([variance, cosine, share])
-    values = np.array(rows)
-    return xr.Dataset(
-        {
-            n: (("norm", "residual"), values[:, i])
-            for i, n in enumerate(("variance", "cosine", "gain"))
-        },
-        coords={"norm": run.norm, "residual": run.residual},
-    )
-
-
-def one_step(p: Any, bench: Bench) -> xr.Dataset:
-    """Change of all outputs by one step of gradient descent and of Adam, over depths.
-
-    Returns:
-        change (norm, depth, rule, seed), root mean square over outputs; Adam's first step is lr
-        times the gradient's sign.
-    """
-    rules = {"descent": GradientDescent(p.step), "sign": Adam(p.step)}
-    x, y = _recall(bench, 16)
-    found = []
-    for name in ARRANGEMENTS:
-        for depth in p.depth.values.tolist():
-            alpha, beta = _constants(p, name, depth)
-            build = partial(
-                models.Transformer, 9, VOCABULARY, width=p.step_width, blocks=depth,
-                outputs=VOCABULARY, place="pre" if name == "pre" else "post", alpha=alpha,
-            )  # fmt: skip
-            networks = bench.networks(build, partial(models.transformer_start, beta=beta))
-            before = networks.predict(x)
-            for rule, solver in rules.items():
-                after = bench.train(
-                    networks, solver, x, y, steps=1, loss=cross_entropy, record={},
-                    label=f"{name}, {depth} blocks, {rule}",
-                ).end.predict(x)  # fmt: skip
-                size = ((after - before) ** 2).mean(["sample", "feature"]) ** 0.5
-                found.append(size.expand_dims(norm=[name], depth=[depth], rule=[rule]))
-    change = xr.combine_by_coords([f.rename("change").to_dataset() for f in found], join="outer")
-    return _named(
-        {"change": change.change.sel(norm=list(ARRANGEMENTS), rule=list(rules))},
-        {"change": "change of the outputs by one step, root mean square"},
-    )
-
-
-def widths(p: Any, bench: Bench) -> xr.Dataset:
-    """Change of the outputs by five Adam steps at one step size, over widths.
-
-    Returns:
-        change (form, width, seed). In muP hidden step sizes are lr w0/width, w0 the first width,
-        logits of attention divided by d rather than its root, and the read-out starts at zero.
-    """
-    x, y = _recall(bench, 32)
-    first = int(p.width.values.min())
-    found = []
-    for form in p.form.values.tolist():
-        for width in p.width.values.tolist():
-            build = partial(
-                models.Transformer, 9, VOCABULARY, width=width, blocks=2, outputs=VOCABULARY
-            )
-            start = partial(
-                models.transformer_start, division=1.0 if form == "mup" else 0.5,
-                read=0.0 if form == "mup" else 1.0,
-            )  # fmt: skip
-            networks = bench.networks(build, start)
-            solver: Any = Adam(p.coordinate_lr)
-            if form == "mup":
-                solver = RescaledAdam(
-                    p.coordinate_lr, pattern="re*.weight", factor=first / width
-                )
-            before = networks.predict(x)
-            after = bench.train(
-                networks, solver, x, y, steps=5, loss=cross_entropy, record={},
-                label=f"{form}, width {width}",
-            ).end.predict(x)  # fmt: skip
-            size = ((after - before) ** 2).mean(["sample", "feature"]) ** 0.5
-            found.append(size.expand_dims(form=[form], width=[width]))
-    change = xr.combine_by_coords([f.rename("change").to_dataset() for f in found], join="outer")
-    return _named(
-        {"change": change.change.sel(form=p.form.values)},
-        {"change": "change of the outputs by five steps, root mean square"},
-    )
-
-
-def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean cross entropy against rows that add up to 1."""
-    return functional.cross_entropy(prediction, target)
-
-
-def _constants(p: Any, name: str, blocks: int) -> tuple[float, float]:
-    if name == "deep" and p.constants == "deep-norm":
-        return residual_streams.deep_norm_constants(blocks)
-    return 1.0, 1.0
-
-
-def _network(
+def drawn(
     bench: Bench, build: Callable[[], nn.Module], start: Callable[..., None], seed: int
 ) -> nn.Module:
     """Return one network, with no memory of others."""
@@ -247,23 +98,34 @@ def _network(
     return made
 
 
-def _tokens(bench: Bench, seed: int, size: int, count: int = SEQUENCES) -> Tensor:
+def tokens(bench: Bench, seed: int, size: int, count: int = SEQUENCES) -> Tensor:
     return torch.randn(count, size, generator=bench.key(seed, "tokens").torch())
 
 
-def _recall(bench: Bench, count: int) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return sequences of associative recall, other ones for every seed."""
-
-    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        tokens, answers = data.associative_recall(bench.key(seed, "sequences").numpy(), count)
-        x, y = (data.one_hot_tokens(t, VOCABULARY) for t in (tokens, answers[:, None]))
-        return x, y
-
-    x, y = zip(*map(draw, bench.seeds), strict=True)
-    return samples(np.stack(x), seed=bench.seeds), samples(np.stack(y), seed=bench.seeds)
+def condensed(run):
+    """(1 - Y) sqrt(d) / m_T without division: 1 by the random-energy law of T keys."""
+    left = 1 - run.participation.sel(power=0.0, drop=True)
+    return left * run["head"] ** 0.5 / run.slope
 
 
-def _named(variables: dict[str, xr.DataArray], names: dict[str, str]) -> xr.Dataset:
-    for name, variable in variables.items():
-        variable.attrs = {"long_name": names[name], "units": "1"}
-    return xr.Dataset(variables)
+def free(run):
+    """Y with division over that of T independent logits N(0, 1)."""
+    found = run.participation / run.predicted_participation
+    return found.sel(power=0.5, drop=True)
+
+
+BIRTH = Experiment(
+    "random-head", "One random head of width d on T normed random tokens.", attention,
+    prediction=random_energies, claims=(
+        Claim("frozen", "Without division attention is frozen at birth: what is left of the "
+              "softmax's Jacobian is $m_T/\\sqrt d$.", condensed, between(0.9, 1.1)),
+        Claim("free", "With division it chooses among as many keys as independent normal logits.",
+              free, between(0.9, 1.1)),
+    ),
+    figures=(
+        Figure("birth-participation", "Participation; dashed, independent normal logits of one "
+               "scale. Normed tokens of the control's width 4 are not that: all keys are as long.",
+               draw.participation),
+    ),
+    control=Control("Heads of width 4 are too narrow to freeze.", {"head": (4,)}, ("frozen",)),
+)  # fmt: skip

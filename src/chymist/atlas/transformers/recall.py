@@ -1,4 +1,4 @@
-"""Transformers trained on associative recall, as `transformer-initialisation` asks."""
+"""Transformers trained on associative recall, three experiments of `transformer-initialisation`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
+from torch.nn import functional
 
 from chymist import data, instruments, models
-from chymist.atlas.transformers.birth import VOCABULARY, cross_entropy
+from chymist.atlas.transformers import transformer_figures as draw
 from chymist.bench import Bench, samples
+from chymist.claims import Claim, above, below
 from chymist.ensemble import every
 from chymist.solvers import Adam, RescaledAdam, RescaledDescent
+from chymist.study import Control, Experiment, Figure
 
+VOCABULARY = 16
 TOKENS = 9
 STARTS = {"division": (0.5, 0.0, 0.0), "none": (0.0, 0.0, 0.0), "t5": (0.0, 0.5, 0.0),
           "tangent": (0.5, 0.0, 1.0)}  # fmt: skip
@@ -106,3 +111,62 @@ def _sequences(
     )  # fmt: skip
     x, y = (data.one_hot_tokens(t, VOCABULARY) for t in (tokens, answers[:, None]))
     return samples(x), samples(y), xr.DataArray(np.asarray(answers), dims="sample")
+
+
+def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean cross entropy against rows that add up to 1."""
+    return functional.cross_entropy(prediction, target)
+
+
+def gap(run):
+    """Accuracy with division less that without, each at its best step size, held-out sequences."""
+    best = run.accuracy.max("lr")
+    return best.sel(start="division", drop=True) - best.sel(start="none", drop=True)
+
+
+FORGOTTEN = Experiment(
+    "without-division", "Transformers learn which value went with a key, with and without "
+    "division.", forgotten, claims=(
+        Claim("forgotten-division", "Without division accuracy is lower by 0.3 and more, at the "
+              "best of the step sizes.", gap, above(0.3)),
+    ),
+    figures=(Figure("forgotten", "Accuracy on held-out sequences at the best step size; the "
+                    "control's heads have width 4.", draw.accuracy),),
+    control=Control("With heads of width 4 nothing freezes, and nothing is lost.",
+                    {"task_heads": 16, "seeds": 5}, ("forgotten-division",)),
+)  # fmt: skip
+
+
+def best_accuracy(run):
+    """Accuracy on held-out sequences at the best of the step sizes."""
+    return run.accuracy.max("lr")
+
+
+REPAIRS = Experiment(
+    "other-starts", "T5's start and the tangent kernel's form, on the same task.", repairs,
+    claims=(
+        Claim("repaired", "Smaller queries at the start (T5), or weights of variance 1 with the "
+              "scale outside, train too.", best_accuracy, above(0.8)),
+    ),
+    figures=(Figure("repairs", "Accuracy at the best step size; the control's answers belong to "
+                    "none of the keys asked for.", draw.accuracy),),
+    control=Control("Where the answer does not depend on the key nobody learns it.",
+                    {"task": "shuffled", "seeds": 5}, ("repaired",)),
+)  # fmt: skip
+
+
+def difference(run):
+    """Common logarithm of the largest difference of the two loss curves, at least -17."""
+    apart = abs(run.loss.diff("start")).isel(start=0, drop=True).max("step")
+    return np.log10(np.maximum(apart, 1e-17))
+
+
+EQUAL = Experiment(
+    "equivalence", "T5's start with the step size of queries divided by sqrt(d) (Adam) or d "
+    "(gradient descent) against the division, in double precision.", equal, claims=(
+        Claim("same-curve", "The two loss curves are one.", difference, below(-6)),
+    ),
+    figures=(Figure("equal", "Loss curves; in the control, at one step size.", draw.curves),),
+    control=Control("At one step size for all weights they part.", {"matched": False, "seeds": 5},
+                    ("same-curve",)),
+)  # fmt: skip
