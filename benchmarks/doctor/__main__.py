@@ -147,7 +147,10 @@ def document(opinions: Sequence[Opinion], budget: float) -> str:
         ("Held out", [o for o in ours if o.case.held_out]),
         ("A stranger's cases, by the present rules", strange),
         ("A second stranger's cases, by the present rules", second),
-        ("A third stranger's cases", [o for o in opinions if o.case in THIRD]),
+        (
+            "A third stranger's cases, by the present rules",
+            [o for o in opinions if o.case in THIRD],
+        ),
     ):
         if part:
             parts.append(f"## {title}\n\n{markdown(part)}\n")
