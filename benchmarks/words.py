@@ -4,9 +4,9 @@
 lexicon of 50,000 random strings, writes them to a temporary file, and runs the study on it with
 `--data`: all that a user waits for, from reading the file to the report.
 
-On two cores that other programs used too: 1 MB 23 s and 437 MiB, 10 MB 59 s and 678 MiB, 100 MB 352 s
-(403 s of processor time) and 1717 MiB. Writing lexicon and cut text of the last took 12 s, in 1566
-MiB (`chymist export --outputs`).
+On two cores that other programs used too: 1 MB took 23 s and 437 MiB, 10 MB 59 s and 678 MiB,
+100 MB 352 s (403 s of processor time) and 1717 MiB. Writing lexicon and cut text of the last took
+12 s, in 1566 MiB (`chymist export --outputs`).
 """
 
 from __future__ import annotations
